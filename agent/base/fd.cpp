@@ -1,0 +1,87 @@
+#include "base/fd.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace hvguard {
+
+UniqueFd& UniqueFd::operator=(UniqueFd&& other) noexcept {
+  if (this != &other) {
+    reset(other.release());
+  }
+  return *this;
+}
+
+int UniqueFd::release() {
+  const int fd = fd_;
+  fd_ = -1;
+  return fd;
+}
+
+void UniqueFd::reset(int fd) {
+  if (fd_ >= 0) {
+    ::close(fd_);
+  }
+  fd_ = fd;
+}
+
+Result<DirFd> DirFd::open(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) {
+    return fail_errno(errno, "open directory " + path);
+  }
+  return DirFd(std::move(fd));
+}
+
+Result<DirFd> DirFd::open_dir(const std::string& relative) const {
+  UniqueFd fd(::openat(fd_.get(), relative.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) {
+    return fail_errno(errno, "open directory " + relative);
+  }
+  return DirFd(std::move(fd));
+}
+
+Result<UniqueFd> DirFd::open_file(const std::string& relative, int flags) const {
+  UniqueFd fd(::openat(fd_.get(), relative.c_str(), flags | O_CLOEXEC));
+  if (!fd.valid()) {
+    return fail_errno(errno, "open " + relative);
+  }
+  return fd;
+}
+
+Result<std::string_view> read_from_start(int fd, std::span<char> buffer) {
+  std::size_t used = 0;
+  while (used < buffer.size()) {
+    const ssize_t count =
+        ::pread(fd, buffer.data() + used, buffer.size() - used, static_cast<off_t>(used));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return fail_errno(errno, "read");
+    }
+    if (count == 0) {
+      return std::string_view(buffer.data(), used);
+    }
+    used += static_cast<std::size_t>(count);
+  }
+  return fail(Errc::kExhausted, "read: longer than the buffer of " + std::to_string(buffer.size()));
+}
+
+Result<std::string_view> read_file_at(const DirFd& dir,
+                                      const std::string& relative,
+                                      std::span<char> buffer) {
+  auto file = dir.open_file(relative, O_RDONLY);
+  if (!file) {
+    return fail(std::move(file).error());
+  }
+  auto text = read_from_start(file->get(), buffer);
+  if (!text) {
+    return fail(std::move(text).error().context(relative));
+  }
+  return text;
+}
+
+}  // namespace hvguard

@@ -1,0 +1,94 @@
+// Validated configuration as plain structs: made by config/ from TOML, read by everyone else.
+// Defaults here are the defaults of packaging/hvguard.toml; a test compares them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+
+namespace hvguard {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+struct SamplerConfig {
+  Nanoseconds interval = seconds(1);          // 200 ms to 10 s
+  Nanoseconds rescan_interval = seconds(10);  // search for VMs that no event announced
+  bool use_bpf = true;
+};
+
+struct VmFinderConfig {
+  // Globs over the manager's executable base name; a KVM fd makes any process a VM manager.
+  std::vector<std::string> executables = {
+      "qemu-system-*", "qemu-kvm", "kvm", "firecracker", "cloud-hypervisor", "crosvm"};
+  Nanoseconds probe_timeout = seconds(2);
+};
+
+struct HungTaskConfig {
+  Nanoseconds open_after = seconds(10);
+  Nanoseconds critical_after = seconds(30);  // or a quarter of the kernel's timeout, if sooner
+};
+
+struct PanicForecastConfig {
+  Nanoseconds open_within = seconds(90);  // the panic window begins this soon
+};
+
+struct IoStallConfig {
+  Nanoseconds open_after = seconds(5);
+};
+
+struct AgentBlindConfig {
+  std::uint32_t open_after_ticks = 3;
+};
+
+struct VmTopologyConfig {
+  double pids_headroom_ratio = 0.8;  // of pids.max
+};
+
+struct IncidentBookConfig {
+  // Resolves after the finding has been absent this long; doubled per flap up to the maximum.
+  Nanoseconds resolve_after = seconds(5);
+  Nanoseconds resolve_after_max = seconds(300);
+  Nanoseconds flap_window = seconds(600);  // reopened within this after its end: the same incident
+  std::uint32_t max_open = 1024;
+  std::uint32_t max_resolved = 256;  // remembered for late readers
+};
+
+struct CoreSocketConfig {
+  std::string path = "/run/hvguard/core.sock";
+  std::string gateway_user = "hvguard-gateway";  // may connect besides root
+};
+
+struct GatewayConfig {
+  std::string socket_path = "/run/hvguard/api/agent.sock";
+  std::uint32_t max_connections = 64;          // 1 to 1024
+  std::uint32_t max_connections_per_uid = 16;  // root counts apart
+  std::uint32_t max_watchers = 32;
+  std::string operator_group = "hvguard";  // members read the API; root is operator
+  bool reflection = true;
+};
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+};
+
+struct Config {
+  SamplerConfig sampler;
+  VmFinderConfig vm_finder;
+  HungTaskConfig hung_task;
+  PanicForecastConfig panic_forecast;
+  IoStallConfig io_stall;
+  VmTopologyConfig vm_topology;
+  AgentBlindConfig agent_blind;
+  IncidentBookConfig incidents;
+  CoreSocketConfig core_socket;
+  GatewayConfig gateway;
+  LogConfig log;
+};
+
+}  // namespace hvguard

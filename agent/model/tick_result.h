@@ -1,0 +1,25 @@
+// TickResult: all that one Pipeline::step() says. Immutable once made; published as it is.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/condition.h"
+#include "model/facts.h"
+#include "model/incident.h"
+#include "model/snapshot.h"
+
+namespace hvguard {
+
+struct TickResult {
+  std::shared_ptr<const Snapshot> snapshot;
+  Facts facts;
+  std::vector<IncidentChange> changes;      // of this tick, in the order they happened
+  std::vector<Incident> incidents;          // open ones, then the resolved ones still remembered
+  std::uint64_t dropped_finding_count = 0;  // findings lost at the book's bound, since the start
+  std::vector<Condition> conditions;        // one per ConditionKind
+  ScheduleAdvice schedule_advice;
+};
+
+}  // namespace hvguard
