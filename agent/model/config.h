@@ -67,7 +67,7 @@ struct GatewayConfig {
   std::uint32_t max_connections = 64;          // 1 to 1024
   std::uint32_t max_connections_per_uid = 16;  // root counts apart
   std::uint32_t max_watchers = 32;
-  std::string operator_group = "hvguard";  // members read the API; root is operator
+  std::string viewer_group = "hvguard";  // its members may read; root always may
   bool reflection = true;
 };
 
