@@ -62,15 +62,6 @@ struct CoreSocketConfig {
   std::string gateway_user = "hvguard-gateway";  // may connect besides root
 };
 
-struct GatewayConfig {
-  std::string socket_path = "/run/hvguard/api/agent.sock";
-  std::uint32_t max_connections = 64;          // 1 to 1024
-  std::uint32_t max_connections_per_uid = 16;  // root counts apart
-  std::uint32_t max_watchers = 32;
-  std::string viewer_group = "hvguard";  // its members may read; root always may
-  bool reflection = true;
-};
-
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 struct LogConfig {
@@ -87,7 +78,6 @@ struct Config {
   AgentBlindConfig agent_blind;
   IncidentBookConfig incidents;
   CoreSocketConfig core_socket;
-  GatewayConfig gateway;
   LogConfig log;
 };
 
