@@ -16,9 +16,11 @@ struct BootTime {
   Nanoseconds since_boot{0};
 
   auto operator<=>(const BootTime&) const = default;
-  friend Nanoseconds operator-(BootTime a, BootTime b) { return a.since_boot - b.since_boot; }
-  friend BootTime operator+(BootTime t, Nanoseconds d) { return {t.since_boot + d}; }
-  friend BootTime operator-(BootTime t, Nanoseconds d) { return {t.since_boot - d}; }
+  friend constexpr Nanoseconds operator-(BootTime a, BootTime b) {
+    return a.since_boot - b.since_boot;
+  }
+  friend constexpr BootTime operator+(BootTime t, Nanoseconds d) { return {t.since_boot + d}; }
+  friend constexpr BootTime operator-(BootTime t, Nanoseconds d) { return {t.since_boot - d}; }
 };
 
 // Time since the Unix epoch; may jump.
