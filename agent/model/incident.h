@@ -42,6 +42,8 @@ struct Subject {
   std::string label;  // safe text for people: "vm web01 on sda"
   std::optional<VmId> vm;
   std::optional<DeviceId> device;
+
+  bool operator==(const Subject&) const = default;
 };
 
 struct HungTaskMember {
@@ -51,6 +53,8 @@ struct HungTaskMember {
   BootTime blocked_since;
   BlockedClass blocked_class = BlockedClass::kHard;
   std::optional<VmId> vm;
+
+  bool operator==(const HungTaskMember&) const = default;
 };
 inline constexpr std::size_t kMaxIncidentMembers = 32;
 
@@ -63,6 +67,8 @@ struct HungTaskEvidence {
   std::optional<LockType> lock_type;
   std::optional<Pid> lock_owner_tid;
   std::string lock_owner_comm;  // safe text; empty if unknown
+
+  bool operator==(const HungTaskEvidence&) const = default;
 };
 
 struct PanicForecastEvidence {
@@ -75,6 +81,10 @@ struct PanicForecastEvidence {
   bool upper_bound = false;           // true: killable sleepers could not be told apart (/proc)
   std::vector<HungTaskMember> tasks;  // those that fire first; cut at kMaxIncidentMembers
   bool reboots_afterwards = false;    // kernel.panic != 0
+  // hung_task_check_count is smaller than the number of tasks: khungtaskd may not reach these.
+  bool scan_cut_short = false;
+
+  bool operator==(const PanicForecastEvidence&) const = default;
 };
 
 struct IoStallEvidence {
@@ -82,18 +92,25 @@ struct IoStallEvidence {
   BootTime stalled_since;  // last completion, or when the oldest request can have been issued
   std::string device_name;
   std::optional<bool> device_suspended;
+
+  bool operator==(const IoStallEvidence&) const = default;
 };
 
 struct VmTopologyEvidence {
   enum class Problem { kSharedUnit, kKillMode, kMissingControllers, kPidsHeadroom };
   std::vector<Problem> problems;
   std::string remedy;  // what the operator can do, with the command
+
+  bool operator==(const VmTopologyEvidence&) const = default;
 };
 
 struct AgentBlindEvidence {
   Source source = Source::kTasks;
-  bool degraded = false;  // true: a fallback still gives approximate data
+  bool degraded = false;      // true: a fallback still gives approximate data
+  bool sampler_late = false;  // true: the sampler itself is stuck, every source is stale
   std::string detail;
+
+  bool operator==(const AgentBlindEvidence&) const = default;
 };
 
 using Evidence = std::variant<std::monostate,

@@ -1,0 +1,51 @@
+// The detectors of this build, in one explicit list and a fixed order. Pure; called by the Pipeline
+// once per tick. A detector is a function over (config, state, Snapshot, Facts) that returns
+// Findings; it names the sources it needs, and while one of those is blind it is not called and its
+// kind is held: open incidents of it go on as they are, neither updated nor resolved.
+#pragma once
+
+#include <vector>
+
+#include "detect/agent_blind.h"
+#include "detect/blocked_tasks.h"
+#include "detect/cause_groups.h"
+#include "detect/hung_task.h"
+#include "detect/incident_book.h"
+#include "detect/io_stall.h"
+#include "detect/panic_forecast.h"
+#include "detect/stalled_devices.h"
+#include "detect/vm_topology.h"
+#include "model/config.h"
+#include "model/facts.h"
+#include "model/incident.h"
+#include "model/snapshot.h"
+
+namespace hvguard {
+
+struct DetectorsState {
+  StalledDevicesState stalled_devices;
+  BlockedTasksState blocked_tasks;
+  CauseGroupsState cause_groups;
+  PanicForecastState panic_forecast;
+  IoStallState io_stall;
+  VmTopologyState vm_topology;
+  AgentBlindState agent_blind;
+};
+
+struct DetectorsOutput {
+  std::vector<Finding> findings;
+  HeldKinds held{};
+};
+
+[[nodiscard]] DetectorsOutput run_detectors(const Config& config,
+                                            DetectorsState& state,
+                                            const Snapshot& snapshot,
+                                            const Facts& facts);
+
+// Every kind but agent_blind is held: what holds while there is no fresh Snapshot.
+[[nodiscard]] HeldKinds hold_all_but_agent_blind();
+
+// The longest that any detector needs after a start to see again what it saw before.
+[[nodiscard]] Nanoseconds longest_open_after(const Config& config);
+
+}  // namespace hvguard
