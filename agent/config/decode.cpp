@@ -1,0 +1,249 @@
+#include "config/decode.h"
+
+#include <exception>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <toml++/toml.h>
+
+#include "base/text.h"
+
+namespace hvguard::config {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+constexpr std::size_t kMaxShownBytes = 80;
+
+std::string shown(std::string_view raw) {
+  return safe_text(raw, kMaxShownBytes);
+}
+
+std::vector<std::string> field_names(const Descriptor& type) {
+  std::vector<std::string> names;
+  for (int i = 0; i < type.field_count(); ++i) {
+    names.push_back(type.field(i)->name());
+  }
+  return names;
+}
+
+std::string_view found_type(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "a list";
+    case toml::node_type::string:
+      return "text";
+    case toml::node_type::integer:
+      return "a whole number";
+    case toml::node_type::floating_point:
+      return "a fraction";
+    case toml::node_type::boolean:
+      return "true or false";
+    default:
+      return "a date or time";
+  }
+}
+
+std::string_view expected_type(const FieldDescriptor& field) {
+  if (field.is_repeated()) {
+    return "a list of texts, such as [\"a\", \"b\"]";
+  }
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return "true or false, without quotes";
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return "a whole number from 0 to 4294967295";
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return "a number";
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return "a table";
+    default:
+      return "text in quotes";
+  }
+}
+
+// "; did you mean 'open_after'?", or the list of what there is.
+std::string suggestion(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string_view near = nearest(word, candidates);
+  if (!near.empty()) {
+    return fmt::format("; did you mean '{}'?", near);
+  }
+  return fmt::format("; known here: {}", fmt::join(candidates, ", "));
+}
+
+class Decoder {
+ public:
+  Decoder(Draft draft, const std::string& file) : draft_(std::move(draft)), file_(file) {}
+
+  void root(const toml::table& table) {
+    const Descriptor& type = *v1::Config::descriptor();
+    for (const auto& [key, node] : table) {
+      const FieldDescriptor* field = type.FindFieldByName(std::string(key.str()));
+      if (field == nullptr) {
+        draft_.add_fault(origin(key.source()), unknown_at_root(key.str(), node, type));
+      } else if (const toml::table* section = node.as_table()) {
+        decode_section(*section, *field);
+      } else {
+        draft_.add_fault(origin(node.source()),
+                         fmt::format("'{0}' must be a table: write [{0}] on a line of its own, and "
+                                     "its keys below",
+                                     field->name()));
+      }
+    }
+  }
+
+  Draft take() && { return std::move(draft_); }
+
+  [[nodiscard]] Origin origin(const toml::source_region& region) const {
+    return {file_, region.begin.line, region.begin.column};
+  }
+
+ private:
+  static std::string unknown_at_root(std::string_view key,
+                                     const toml::node& node,
+                                     const Descriptor& type) {
+    if (node.is_table()) {
+      return fmt::format("unknown table [{}]{}", shown(key), suggestion(key, field_names(type)));
+    }
+    for (int i = 0; i < type.field_count(); ++i) {
+      if (type.field(i)->message_type()->FindFieldByName(std::string(key)) != nullptr) {
+        return fmt::format("key '{}' stands outside of any table; it belongs below [{}]",
+                           shown(key),
+                           type.field(i)->name());
+      }
+    }
+    return fmt::format("unknown key '{}' outside of any table", shown(key));
+  }
+
+  void decode_section(const toml::table& section, const FieldDescriptor& section_field) {
+    Message& message =
+        *draft_.values.GetReflection()->MutableMessage(&draft_.values, &section_field);
+    const Descriptor& type = *section_field.message_type();
+    for (const auto& [key, node] : section) {
+      const FieldDescriptor* field = type.FindFieldByName(std::string(key.str()));
+      if (field == nullptr) {
+        draft_.add_fault(origin(key.source()),
+                         fmt::format("unknown key '{}' in [{}]{}",
+                                     shown(key.str()),
+                                     section_field.name(),
+                                     suggestion(key.str(), field_names(type))));
+      } else if (set_field(message, *field, node)) {
+        draft_.origins[section_field.name() + "." + field->name()] = origin(node.source());
+      } else {
+        draft_.add_fault(origin(node.source()),
+                         fmt::format("'{}' in [{}] must be {}; this is {}",
+                                     field->name(),
+                                     section_field.name(),
+                                     expected_type(*field),
+                                     wrong_value(node)));
+      }
+    }
+  }
+
+  static std::string wrong_value(const toml::node& node) {
+    if (const auto number = node.value<std::int64_t>(); node.is_integer() && number) {
+      return fmt::format("{}", *number);
+    }
+    if (const toml::array* list = node.as_array(); list != nullptr && !list->empty()) {
+      return "a list with other things in it";
+    }
+    return std::string(found_type(node));
+  }
+
+  static bool set_field(Message& message, const FieldDescriptor& field, const toml::node& node) {
+    const auto* reflection = message.GetReflection();
+    if (field.is_repeated()) {
+      return set_texts(message, field, node);
+    }
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_STRING: {
+        const auto* text = node.as_string();
+        if (text != nullptr) {
+          reflection->SetString(&message, &field, text->get());
+        }
+        return text != nullptr;
+      }
+      case FieldDescriptor::CPPTYPE_BOOL: {
+        const auto* flag = node.as_boolean();
+        if (flag != nullptr) {
+          reflection->SetBool(&message, &field, flag->get());
+        }
+        return flag != nullptr;
+      }
+      case FieldDescriptor::CPPTYPE_UINT32: {
+        const auto* number = node.as_integer();
+        const bool fits = number != nullptr && number->get() >= 0 &&
+                          number->get() <= std::numeric_limits<std::uint32_t>::max();
+        if (fits) {
+          reflection->SetUInt32(&message, &field, static_cast<std::uint32_t>(number->get()));
+        }
+        return fits;
+      }
+      case FieldDescriptor::CPPTYPE_DOUBLE: {
+        const bool is_number = node.is_integer() || node.is_floating_point();
+        if (is_number) {
+          reflection->SetDouble(&message, &field, node.value<double>().value_or(0));
+        }
+        return is_number;
+      }
+      default:
+        return false;
+    }
+  }
+
+  static bool set_texts(Message& message, const FieldDescriptor& field, const toml::node& node) {
+    const toml::array* list = node.as_array();
+    if (list == nullptr || field.cpp_type() != FieldDescriptor::CPPTYPE_STRING) {
+      return false;
+    }
+    for (const toml::node& item : *list) {
+      if (!item.is_string()) {
+        return false;
+      }
+    }
+    const auto* reflection = message.GetReflection();
+    reflection->ClearField(&message, &field);  // a later file replaces the whole list
+    for (const toml::node& item : *list) {
+      reflection->AddString(&message, &field, item.as_string()->get());
+    }
+    return true;
+  }
+
+  Draft draft_;
+  const std::string& file_;
+};
+
+}  // namespace
+
+Draft decode(Draft draft, std::string_view text, const std::string& file) {
+  if (text.size() > kMaxConfigBytes) {
+    draft.add_fault({file, 0, 0},
+                    fmt::format("longer than {}, which no configuration of hvguard needs",
+                                format_bytes(kMaxConfigBytes)));
+    return draft;
+  }
+  // toml++ is the one place that throws: a syntax error becomes a Fault right here.
+  std::optional<toml::table> table;
+  try {
+    table = toml::parse(text, file);
+  } catch (const toml::parse_error& error) {
+    const toml::source_position where = error.source().begin;
+    draft.add_fault({file, where.line, where.column}, shown(error.description()));
+    return draft;
+  } catch (const std::exception& error) {
+    draft.add_fault({file, 0, 0}, "cannot be parsed: " + shown(error.what()));
+    return draft;
+  }
+  Decoder decoder(std::move(draft), file);
+  decoder.root(*table);
+  return std::move(decoder).take();
+}
+
+}  // namespace hvguard::config

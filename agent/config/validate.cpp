@@ -1,0 +1,354 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/parse.h"
+#include "base/text.h"
+
+namespace hvguard::config {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+
+constexpr std::size_t kMaxShownBytes = 80;
+// sun_path holds 108 bytes, its end mark included; the lock's name must fit as well.
+constexpr std::size_t kMaxSocketPathBytes = 100;
+constexpr std::size_t kMaxUserNameBytes = 32;  // LOGIN_NAME_MAX of every distribution's useradd
+constexpr int kMaxExecutables = 64;
+
+// As a person writes it: the largest unit that divides it.
+std::string written(Nanoseconds duration) {
+  const auto ms = std::chrono::duration_cast<milliseconds>(duration).count();
+  if (ms % 3'600'000 == 0) {
+    return fmt::format("{}h", ms / 3'600'000);
+  }
+  if (ms % 60'000 == 0) {
+    return fmt::format("{}min", ms / 60'000);
+  }
+  return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
+}
+
+// Checks one key at a time; each function gives the value to use, the default where none is set or
+// it is wrong.
+class Checker {
+ public:
+  explicit Checker(const Draft& draft) : draft_(draft) {}
+
+  Nanoseconds duration(std::string_view key,
+                       bool is_set,
+                       const std::string& text,
+                       Nanoseconds standard,
+                       Nanoseconds least,
+                       Nanoseconds most) {
+    if (!is_set) {
+      return standard;
+    }
+    const auto value = parse_duration(text);
+    if (!value) {
+      fault(key,
+            fmt::format("\"{}\" is no duration: write a whole number and ms, s, min or h, such as "
+                        "\"{}\"",
+                        safe_text(text, kMaxShownBytes),
+                        written(standard)));
+      return standard;
+    }
+    if (*value < least || *value > most) {
+      fault(key,
+            fmt::format("\"{}\" is out of range: {} to {}",
+                        safe_text(text, kMaxShownBytes),
+                        written(least),
+                        written(most)));
+      return standard;
+    }
+    return *value;
+  }
+
+  template <class T>
+  T number(std::string_view key, bool is_set, T value, T standard, T least, T most) {
+    if (!is_set) {
+      return standard;
+    }
+    if (!(value >= least && value <= most)) {  // so written that NaN is out of range
+      fault(key, fmt::format("{} is out of range: {} to {}", value, least, most));
+      return standard;
+    }
+    return value;
+  }
+
+  void fault(std::string_view key, std::string_view what) {
+    faults_.push_back({origin(key), fmt::format("'{}': {}", key, what)});
+  }
+
+  // Where the key is set; where `other` is set if it is not.
+  void fault_of_either(std::string_view key, std::string_view other, std::string_view what) {
+    const bool is_set = draft_.origins.contains(std::string(key));
+    faults_.push_back({origin(is_set ? key : other), fmt::format("'{}': {}", key, what)});
+  }
+
+  [[nodiscard]] bool is_set(std::string_view key) const {
+    return draft_.origins.contains(std::string(key));
+  }
+
+  std::vector<Fault> take() && { return std::move(faults_); }
+
+ private:
+  [[nodiscard]] Origin origin(std::string_view key) const {
+    const auto found = draft_.origins.find(std::string(key));
+    return found == draft_.origins.end() ? Origin{} : found->second;
+  }
+
+  const Draft& draft_;
+  std::vector<Fault> faults_;
+};
+
+SamplerConfig sampler(Checker& check, const v1::SamplerConfig& from) {
+  SamplerConfig to;
+  to.interval = check.duration("sampler.interval",
+                               from.has_interval(),
+                               from.interval(),
+                               to.interval,
+                               milliseconds(200),
+                               seconds(10));
+  to.rescan_interval = check.duration("sampler.rescan_interval",
+                                      from.has_rescan_interval(),
+                                      from.rescan_interval(),
+                                      to.rescan_interval,
+                                      seconds(2),
+                                      minutes(10));
+  if (from.has_use_bpf()) {
+    to.use_bpf = from.use_bpf();
+  }
+  if (to.rescan_interval < to.interval) {
+    check.fault_of_either("sampler.rescan_interval",
+                          "sampler.interval",
+                          fmt::format("{} is shorter than 'sampler.interval' ({})",
+                                      written(to.rescan_interval),
+                                      written(to.interval)));
+  }
+  return to;
+}
+
+VmFinderConfig vm_finder(Checker& check, const v1::VmFinderConfig& from) {
+  static constexpr std::string_view kKey = "vm_finder.executables";
+  VmFinderConfig to;
+  to.probe_timeout = check.duration("vm_finder.probe_timeout",
+                                    from.has_probe_timeout(),
+                                    from.probe_timeout(),
+                                    to.probe_timeout,
+                                    milliseconds(100),
+                                    seconds(30));
+  if (!check.is_set(kKey)) {
+    return to;
+  }
+  if (from.executables().empty()) {
+    check.fault(kKey, "names nothing; remove the key for the built-in list");
+  }
+  if (from.executables_size() > kMaxExecutables) {
+    check.fault(kKey,
+                fmt::format("{} patterns; at most {}", from.executables_size(), kMaxExecutables));
+    return to;
+  }
+  to.executables.clear();
+  for (const std::string& pattern : from.executables()) {
+    const std::string name = safe_text(pattern, kMaxShownBytes);
+    if (pattern.empty() || pattern.find('/') != std::string::npos) {
+      check.fault(kKey,
+                  fmt::format("\"{}\" is no file name: write the name without its path, "
+                              "such as \"qemu-system-*\"",
+                              name));
+    } else if (pattern.find_first_not_of("*?") == std::string::npos) {
+      check.fault(kKey, fmt::format("\"{}\" would take every process for a VM", name));
+    }
+    to.executables.push_back(pattern);
+  }
+  return to;
+}
+
+HungTaskConfig hung_task(Checker& check, const v1::HungTaskConfig& from) {
+  HungTaskConfig to;
+  to.open_after = check.duration("hung_task.open_after",
+                                 from.has_open_after(),
+                                 from.open_after(),
+                                 to.open_after,
+                                 seconds(1),
+                                 hours(1));
+  to.critical_after = check.duration("hung_task.critical_after",
+                                     from.has_critical_after(),
+                                     from.critical_after(),
+                                     to.critical_after,
+                                     seconds(1),
+                                     hours(1));
+  if (to.critical_after < to.open_after) {
+    check.fault_of_either("hung_task.critical_after",
+                          "hung_task.open_after",
+                          fmt::format("{} is shorter than 'hung_task.open_after' ({})",
+                                      written(to.critical_after),
+                                      written(to.open_after)));
+  }
+  return to;
+}
+
+IncidentBookConfig incidents(Checker& check, const v1::IncidentBookConfig& from) {
+  IncidentBookConfig to;
+  to.resolve_after = check.duration("incidents.resolve_after",
+                                    from.has_resolve_after(),
+                                    from.resolve_after(),
+                                    to.resolve_after,
+                                    seconds(1),
+                                    hours(1));
+  to.resolve_after_max = check.duration("incidents.resolve_after_max",
+                                        from.has_resolve_after_max(),
+                                        from.resolve_after_max(),
+                                        to.resolve_after_max,
+                                        seconds(1),
+                                        hours(24));
+  to.flap_window = check.duration("incidents.flap_window",
+                                  from.has_flap_window(),
+                                  from.flap_window(),
+                                  to.flap_window,
+                                  seconds(0),
+                                  hours(24));
+  to.max_open = check.number<std::uint32_t>(
+      "incidents.max_open", from.has_max_open(), from.max_open(), to.max_open, 16, 65536);
+  to.max_resolved = check.number<std::uint32_t>("incidents.max_resolved",
+                                                from.has_max_resolved(),
+                                                from.max_resolved(),
+                                                to.max_resolved,
+                                                0,
+                                                65536);
+  if (to.resolve_after_max < to.resolve_after) {
+    check.fault_of_either("incidents.resolve_after_max",
+                          "incidents.resolve_after",
+                          fmt::format("{} is shorter than 'incidents.resolve_after' ({})",
+                                      written(to.resolve_after_max),
+                                      written(to.resolve_after)));
+  }
+  return to;
+}
+
+bool is_user_name(std::string_view name) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  return !name.empty() && name.size() <= kMaxUserNameBytes && name[0] != '-' &&
+         std::all_of(name.begin(), name.end(), fits);
+}
+
+CoreSocketConfig core_socket(Checker& check, const v1::CoreSocketConfig& from) {
+  CoreSocketConfig to;
+  if (from.has_path()) {
+    to.path = from.path();
+    if (!to.path.starts_with('/') || to.path.find('\0') != std::string::npos) {
+      check.fault("core_socket.path",
+                  fmt::format("\"{}\" is no absolute path, such as \"{}\"",
+                              safe_text(to.path, kMaxShownBytes),
+                              CoreSocketConfig{}.path));
+    } else if (to.path.size() > kMaxSocketPathBytes) {
+      check.fault(
+          "core_socket.path",
+          fmt::format(
+              "{} bytes; a socket's path has at most {}", to.path.size(), kMaxSocketPathBytes));
+    }
+  }
+  if (from.has_gateway_user()) {
+    to.gateway_user = from.gateway_user();
+    if (!is_user_name(to.gateway_user)) {
+      check.fault("core_socket.gateway_user",
+                  fmt::format("\"{}\" is no user name, such as \"{}\"",
+                              safe_text(to.gateway_user, kMaxShownBytes),
+                              CoreSocketConfig{}.gateway_user));
+    }
+  }
+  return to;
+}
+
+LogConfig log(Checker& check, const v1::LogConfig& from) {
+  static constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLevels = {
+      {{"debug", LogLevel::kDebug},
+       {"info", LogLevel::kInfo},
+       {"warning", LogLevel::kWarning},
+       {"error", LogLevel::kError}}};
+  LogConfig to;
+  if (!from.has_level()) {
+    return to;
+  }
+  const auto* const found = std::find_if(kLevels.begin(), kLevels.end(), [&](const auto& level) {
+    return level.first == from.level();
+  });
+  if (found != kLevels.end()) {
+    to.level = found->second;
+    return to;
+  }
+  check.fault("log.level",
+              fmt::format("\"{}\" is no level: debug, info, warning or error",
+                          safe_text(from.level(), kMaxShownBytes)));
+  return to;
+}
+
+}  // namespace
+
+std::optional<Nanoseconds> parse_duration(std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, std::int64_t>, 4> kUnits = {
+      {{"ms", 1'000'000}, {"s", 1'000'000'000}, {"min", 60'000'000'000}, {"h", 3'600'000'000'000}}};
+  const std::size_t unit_start = text.find_first_not_of("0123456789");
+  if (unit_start == std::string_view::npos) {
+    return std::nullopt;
+  }
+  const auto count = parse_number<std::int64_t>(text.substr(0, unit_start));
+  for (const auto& [name, nanoseconds] : kUnits) {
+    if (count && text.substr(unit_start) == name &&
+        *count <= std::numeric_limits<std::int64_t>::max() / nanoseconds) {
+      return Nanoseconds(*count * nanoseconds);
+    }
+  }
+  return std::nullopt;
+}
+
+Validated validate(const Draft& draft) {
+  Checker check(draft);
+  const v1::Config& from = draft.values;
+  Validated result;
+  hvguard::Config& to = result.config;
+  to.sampler = sampler(check, from.sampler());
+  to.vm_finder = vm_finder(check, from.vm_finder());
+  to.hung_task = hung_task(check, from.hung_task());
+  to.panic_forecast.open_within = check.duration("panic_forecast.open_within",
+                                                 from.panic_forecast().has_open_within(),
+                                                 from.panic_forecast().open_within(),
+                                                 to.panic_forecast.open_within,
+                                                 seconds(5),
+                                                 hours(1));
+  to.io_stall.open_after = check.duration("io_stall.open_after",
+                                          from.io_stall().has_open_after(),
+                                          from.io_stall().open_after(),
+                                          to.io_stall.open_after,
+                                          seconds(1),
+                                          hours(1));
+  to.vm_topology.pids_headroom_ratio = check.number("vm_topology.pids_headroom_ratio",
+                                                    from.vm_topology().has_pids_headroom_ratio(),
+                                                    from.vm_topology().pids_headroom_ratio(),
+                                                    to.vm_topology.pids_headroom_ratio,
+                                                    0.1,
+                                                    1.0);
+  to.agent_blind.open_after_ticks =
+      check.number<std::uint32_t>("agent_blind.open_after_ticks",
+                                  from.agent_blind().has_open_after_ticks(),
+                                  from.agent_blind().open_after_ticks(),
+                                  to.agent_blind.open_after_ticks,
+                                  1,
+                                  60);
+  to.incidents = incidents(check, from.incidents());
+  to.core_socket = core_socket(check, from.core_socket());
+  to.log = log(check, from.log());
+  result.faults = std::move(check).take();
+  return result;
+}
+
+}  // namespace hvguard::config
