@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Block IO by owner and disk, counted where a request meets its driver: request events fire only at
+ * the bottom of a stack (dm, md and other bio-based devices have none), so nothing counts twice.
+ *
+ * Owner: the cgroup that the bio carries (bi_blkg). The block layer set it in the submitter's
+ * context or, for writeback and swap, from the page's owner; it is right when io-wq, kblockd or
+ * dm-crypt issue the request later, where `current` means nothing. VMs without a cgroup of their
+ * own that has the io controller are known by their process instead: looked up in the submitter's
+ * context at the first of insert and issue, and kept with the request until it completes.
+ *
+ * What is on its way stands in one bounded table (struct io_pending). It is the only truth about
+ * "in flight": issue adds the entry, completion takes it away, and requests that were already under
+ * way at attach, that changed owner, or that found no room simply have no entry. Counters of issued
+ * and completed requests would drift for ever after one such case.
+ */
+#include "kernel_types.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "shared/block_io.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define OWNER_OTHER 0
+
+/* The blkio controller is on the v2 hierarchy; else a bio's cgroup id says nothing of v2. */
+const volatile bool use_cgroup = true;
+/* Counters of one account are spread over this many CPU groups, less one; a power of two less 1. */
+const volatile __u32 shard_mask = 0;
+
+/* How many processes are in owner_by_process; 0 makes the submitter's hooks return at once. */
+__u32 submitter_count;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64); /* cgroup v2 id */
+	__type(value, u32);
+} owner_by_cgroup SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2048);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32); /* tgid */
+	__type(value, u32);
+} owner_by_process SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2048);
+	__type(key, struct io_account_key);
+	__type(value, u32); /* account number */
+} account_by_key SEC(".maps");
+
+/* A stack, so that the same few accounts (and their pages) are used again and again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 2048);
+	__type(value, u32);
+} free_accounts SEC(".maps");
+
+/* Index: account number * (shard_mask + 1) + shard. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2048);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct io_account);
+} accounts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, IO_PENDING_SETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct io_pending_set);
+} pending SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct io_statistics);
+} statistics SEC(".maps");
+
+#define COUNT(what)                                                                                \
+	do {                                                                                       \
+		u32 zero_ = 0;                                                                     \
+		struct io_statistics *statistics_ = bpf_map_lookup_elem(&statistics, &zero_);      \
+		if (statistics_)                                                                   \
+			__sync_fetch_and_add(&statistics_->what, 1);                               \
+	} while (0)
+
+static __always_inline u32 coarse_time(void)
+{
+	return bpf_ktime_get_ns() >> IO_TIME_SHIFT;
+}
+
+/*
+ * A kernel pointer as a number that is unique and the same each time. The verifier lets typed
+ * pointers be neither shifted nor multiplied, but the distance of two pointers is a number.
+ */
+static __always_inline u64 identity(const void *pointer)
+{
+	u64 number = (u64)pointer;
+
+	asm volatile("%0 -= %1" : "+r"(number) : "r"(&submitter_count));
+	return number;
+}
+
+/* ---- pending ---- */
+
+static __always_inline struct io_pending_set *pending_set(u64 key)
+{
+	/* Requests are cache-line aligned; the golden ratio spreads their regular distances. */
+	u32 set = ((key >> 6) * 0x9e3779b97f4a7c15ULL) >> 52;
+
+	return bpf_map_lookup_elem(&pending, &set);
+}
+
+static __always_inline struct io_pending *find_pending(struct io_pending_set *set, u64 key)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < IO_PENDING_WAYS; i++)
+		if (set->way[i].key == key)
+			return &set->way[i];
+	return NULL;
+}
+
+static __always_inline bool add_pending(struct io_pending_set *set, u64 key, u64 detail)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < IO_PENDING_WAYS; i++) {
+		if (set->way[i].key == 0 &&
+		    __sync_val_compare_and_swap(&set->way[i].key, 0, key) == 0) {
+			*(volatile u64 *)&set->way[i].detail = detail;
+			return true;
+		}
+	}
+	COUNT(no_pending);
+	return false;
+}
+
+static __always_inline void remove_pending(struct io_pending *entry)
+{
+	*(volatile u64 *)&entry->detail = 0;
+	*(volatile u64 *)&entry->key = 0;
+}
+
+/* ---- accounts ---- */
+
+static __always_inline struct io_account *account_shard(u32 account)
+{
+	u32 index = account * (shard_mask + 1) + (bpf_get_smp_processor_id() & shard_mask);
+
+	return bpf_map_lookup_elem(&accounts, &index);
+}
+
+static __noinline int open_account(struct io_account_key *key)
+{
+	u32 account, *other;
+
+	if (!key)
+		return -1;
+	if (bpf_map_pop_elem(&free_accounts, &account)) {
+		COUNT(no_account);
+		return -1;
+	}
+	if (bpf_map_update_elem(&account_by_key, key, &account, BPF_NOEXIST)) {
+		bpf_map_push_elem(&free_accounts, &account, BPF_ANY);
+		/* Another CPU was first, or the map is full. */
+		other = bpf_map_lookup_elem(&account_by_key, key);
+		if (other)
+			return *other & (IO_MAX_ACCOUNTS - 1);
+		COUNT(no_account);
+		return -1;
+	}
+	return account & (IO_MAX_ACCOUNTS - 1);
+}
+
+static __always_inline int find_account(u32 owner, struct gendisk *disk)
+{
+	struct io_account_key key = {
+		.owner = owner,
+		.major = disk->major,
+		.minor = disk->first_minor,
+	};
+	u32 *account = bpf_map_lookup_elem(&account_by_key, &key);
+
+	if (account)
+		return *account & (IO_MAX_ACCOUNTS - 1);
+	return open_account(&key);
+}
+
+/* ---- owners ---- */
+
+static __always_inline u32 owner_of_cgroup(struct bio *bio)
+{
+	u64 id;
+	u32 *owner;
+
+	if (!use_cgroup || !bpf_core_field_exists(bio->bi_blkg))
+		return OWNER_OTHER;
+	/* NULLs on the way read as 0, which no cgroup has. */
+	id = bio->bi_blkg->blkcg->css.cgroup->kn->id;
+	owner = bpf_map_lookup_elem(&owner_by_cgroup, &id);
+	return owner ? *owner : OWNER_OTHER;
+}
+
+/* "vhost-4711": a kernel thread that works for process 4711 (to 6.3; a thread of it since). */
+static __always_inline u32 vhost_owner_process(struct task_struct *task)
+{
+	u32 process = 0;
+	int i;
+
+	if (task->comm[0] != 'v' || task->comm[1] != 'h' || task->comm[2] != 'o' ||
+	    task->comm[3] != 's' || task->comm[4] != 't' || task->comm[5] != '-')
+		return 0;
+	for (i = 6; i < 15; i++) {
+		u8 digit = task->comm[i] - '0';
+
+		if (digit > 9)
+			break;
+		process = process * 10 + digit;
+	}
+	return process;
+}
+
+/* Of the running task, which must be the submitter: iothreads and io_uring workers share its tgid.
+ */
+static __always_inline u32 owner_of_submitter(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u32 process = task->tgid;
+	u32 *owner;
+
+	if (task->flags & PF_KTHREAD) {
+		process = vhost_owner_process(task);
+		if (!process)
+			return OWNER_OTHER;
+	}
+	owner = bpf_map_lookup_elem(&owner_by_process, &process);
+	return owner ? *owner : OWNER_OTHER;
+}
+
+static __always_inline u32 find_owner(struct bio *bio)
+{
+	u32 owner = owner_of_cgroup(bio);
+
+	if (owner == OWNER_OTHER && submitter_count)
+		owner = owner_of_submitter();
+	return owner;
+}
+
+/* ---- requests ---- */
+
+static __always_inline int operation_of(u32 flags)
+{
+	switch (flags & REQ_OP_MASK) {
+	case REQ_OP_READ:
+		return IO_READ;
+	case REQ_OP_WRITE:
+	case REQ_OP_WRITE_ZEROES:
+	case REQ_OP_ZONE_APPEND:
+		return IO_WRITE;
+	case REQ_OP_DISCARD:
+	case REQ_OP_SECURE_ERASE:
+		return IO_DISCARD;
+	default:
+		/* Zone management, pass-through, and the flush machinery's own request. */
+		return -1;
+	}
+}
+
+/*
+ * The disk to charge, NULL for none. Request-based dm (multipath) sends each request through two
+ * queues; the lower one is the disk.
+ */
+static __always_inline struct gendisk *disk_of(struct gendisk *disk)
+{
+	if (!disk)
+		return NULL;
+	if (disk->disk_name[0] == 'd' && disk->disk_name[1] == 'm' && disk->disk_name[2] == '-')
+		return NULL;
+	return disk;
+}
+
+static __always_inline u32 flush_flags(void)
+{
+	return 1U << bpf_core_enum_value(enum req_flag_bits, __REQ_PREFLUSH) |
+	       1U << bpf_core_enum_value(enum req_flag_bits, __REQ_FUA);
+}
+
+static __always_inline bool in_flush_sequence(struct request *request)
+{
+	u32 bit = 4;
+
+	if (bpf_core_enum_value_exists(enum rqf_flags, __RQF_FLUSH_SEQ))
+		bit = bpf_core_enum_value(enum rqf_flags, __RQF_FLUSH_SEQ);
+	return request->rq_flags & (1U << bit);
+}
+
+static __always_inline u64 detail_of(u64 state, u64 account, u64 generation)
+{
+	return state << 62 | account << 48 | (generation & 0xffff) << 32 | coarse_time();
+}
+
+static __always_inline u64 make_detail(u32 state, int account)
+{
+	struct io_account *shard = account_shard(account);
+
+	return detail_of(state, account, shard ? shard->generation : 0);
+}
+
+/*
+ * Does the entry belong to an earlier life of this request? Some ends have no completion event (a
+ * merge after insertion, a device torn down). The time of allocation tells, where the queue keeps
+ * it.
+ */
+static __always_inline bool is_stale(struct io_pending *entry, struct request *request)
+{
+	u32 allocated = request->start_time_ns >> IO_TIME_SHIFT;
+
+	return request->start_time_ns && (int)(allocated - IO_DETAIL_TIME(entry->detail)) > 0;
+}
+
+/* The account in a detail word, or -1 if it has since been closed. */
+static __always_inline int open_account_of(u64 detail)
+{
+	struct io_account *shard = account_shard(IO_DETAIL_ACCOUNT(detail));
+
+	if (!shard || (shard->generation & 0xffff) != IO_DETAIL_GENERATION(detail))
+		return -1;
+	return IO_DETAIL_ACCOUNT(detail);
+}
+
+/* The owner found when a bio asked for a flush: its data part is issued by a kworker. */
+static __always_inline int flush_account(struct bio *bio)
+{
+	struct io_pending_set *set;
+	struct io_pending *entry;
+
+	if (!(bio->bi_opf & flush_flags()))
+		return -1;
+	set = pending_set(identity(bio));
+	if (!set)
+		return -1;
+	entry = find_pending(set, identity(bio));
+	return entry ? open_account_of(entry->detail) : -1;
+}
+
+static __always_inline int follow(struct request *request, u32 state)
+{
+	struct io_pending *entry;
+	struct io_pending_set *set;
+	struct gendisk *disk;
+	struct bio *bio = request->bio;
+	int account;
+
+	/* No bio: the flush machinery, driver-internal commands. */
+	if (!bio || operation_of(request->cmd_flags) < 0)
+		return 0;
+	disk = disk_of(request->q->disk);
+	if (!disk)
+		return 0;
+	set = pending_set(identity(request));
+	if (!set)
+		return 0;
+	entry = find_pending(set, identity(request));
+	if (entry) {
+		if (!is_stale(entry, request)) {
+			/* Inserted before, or issued before and requeued by the driver. */
+			u64 detail = entry->detail;
+
+			if (state == IO_PENDING_ISSUED &&
+			    IO_DETAIL_STATE(detail) == IO_PENDING_QUEUED)
+				*(volatile u64 *)&entry->detail =
+					detail_of(state, IO_DETAIL_ACCOUNT(detail),
+						  IO_DETAIL_GENERATION(detail));
+			return 0;
+		}
+		remove_pending(entry);
+		COUNT(stale);
+	}
+	account = flush_account(bio);
+	if (account < 0)
+		account = find_account(find_owner(bio), disk);
+	if (account < 0)
+		return 0;
+	add_pending(set, identity(request), make_detail(state, account));
+	return 0;
+}
+
+/*
+ * Hook: block_getrq, which fires once when a bio gets its request, in the submitter's context (bio
+ * alone since 5.11). A flush never reaches issue by itself: the block layer pools flushes of many
+ * submitters into one request without a bio. Here it still has its owner, so that a disk which no
+ * longer answers flushes is seen as one with something in flight.
+ */
+SEC("tp_btf/block_getrq")
+int BPF_PROG(flush_begin, struct bio *bio)
+{
+	struct io_pending *entry;
+	struct io_pending_set *set;
+	struct gendisk *disk;
+	int account;
+
+	if (!(bio->bi_opf & flush_flags()))
+		return 0;
+	disk = disk_of(bio->bi_bdev->bd_disk);
+	if (!disk)
+		return 0;
+	set = pending_set(identity(bio));
+	if (!set)
+		return 0;
+	entry = find_pending(set, identity(bio));
+	if (entry) {
+		remove_pending(entry);
+		COUNT(stale);
+	}
+	account = find_account(find_owner(bio), disk);
+	if (account < 0)
+		return 0;
+	/* With data it is also issued as a request; then this entry only keeps the owner. */
+	add_pending(
+		set, identity(bio),
+		make_detail(bio->bi_iter.bi_size ? IO_PENDING_QUEUED : IO_PENDING_FLUSH, account));
+	return 0;
+}
+
+/*
+ * Hook: block_rq_insert, in the submitter's context (the plug is flushed by the task that filled
+ * it, even from schedule()). Only needed while some VM is known by its process: every request is
+ * then noted, others' as well, because a VM's thread may later issue what somebody else inserted.
+ * Argument: request alone since 5.11.
+ */
+SEC("tp_btf/block_rq_insert")
+int BPF_PROG(request_insert, struct request *request)
+{
+	if (!submitter_count)
+		return 0;
+	return follow(request, IO_PENDING_QUEUED);
+}
+
+/* Hook: block_rq_merge: the request vanishes into its neighbour without a completion. Since 5.11.
+ */
+SEC("tp_btf/block_rq_merge")
+int BPF_PROG(request_merge, struct request *request)
+{
+	struct io_pending_set *set;
+	struct io_pending *entry;
+
+	if (!submitter_count)
+		return 0;
+	set = pending_set(identity(request));
+	if (!set)
+		return 0;
+	entry = find_pending(set, identity(request));
+	if (entry)
+		remove_pending(entry);
+	return 0;
+}
+
+/*
+ * Hook: block_rq_issue, where the driver takes the request: from here the device owes an answer.
+ * Argument: request alone since 5.11.
+ */
+SEC("tp_btf/block_rq_issue")
+int BPF_PROG(request_issue, struct request *request)
+{
+	return follow(request, IO_PENDING_ISSUED);
+}
+
+static __always_inline u32 log2_microseconds(u64 nanoseconds)
+{
+	u64 value = nanoseconds / 1000;
+	u32 result = 0;
+
+	if (value >> 32)
+		return IO_LATENCY_BUCKETS - 1;
+	if (value >> 16) {
+		value >>= 16;
+		result += 16;
+	}
+	if (value >> 8) {
+		value >>= 8;
+		result += 8;
+	}
+	if (value >> 4) {
+		value >>= 4;
+		result += 4;
+	}
+	if (value >> 2) {
+		value >>= 2;
+		result += 2;
+	}
+	result += value >> 1;
+	return result < IO_LATENCY_BUCKETS ? result : IO_LATENCY_BUCKETS - 1;
+}
+
+static __always_inline void count_times(struct io_counts *counts, struct request *request, u64 now,
+					bool flush)
+{
+	u64 allocated = request->start_time_ns;
+	u64 issued = request->io_start_time_ns;
+	u32 bucket;
+
+	if (allocated && now > allocated) {
+		bucket = log2_microseconds(now - allocated);
+		if (bucket < IO_LATENCY_BUCKETS)
+			__sync_fetch_and_add(&counts->queue_time[bucket], 1);
+	}
+	if (flush) /* never issued by itself */
+		return;
+	if (issued && now > issued) {
+		bucket = log2_microseconds(now - issued);
+		if (bucket < IO_LATENCY_BUCKETS)
+			__sync_fetch_and_add(&counts->device_time[bucket], 1);
+	} else {
+		COUNT(untimed);
+	}
+}
+
+/* Takes the entry away; the account in it, or -1 if there is none or it has since been closed. */
+static __always_inline int take_pending(u64 key)
+{
+	struct io_pending_set *set = pending_set(key);
+	struct io_pending *entry;
+	u64 detail;
+
+	if (!set)
+		return -1;
+	entry = find_pending(set, key);
+	if (!entry)
+		return -1;
+	detail = entry->detail;
+	remove_pending(entry);
+	return open_account_of(detail);
+}
+
+/*
+ * Hook: block_rq_complete, once per completed part of a request, before its bios are taken off it
+ * (error is an int to 5.15, blk_status_t since). nr_bytes is the part's size. A flush shows here as
+ * a part of 0 bytes with a bio: the parent of the pooled flush request, or the last step of a write
+ * with FUA on a disk that has none; `current` means nothing.
+ */
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(request_complete, struct request *request, blk_status_t error, unsigned int nr_bytes)
+{
+	struct bio *bio = request->bio;
+	struct io_account *shard;
+	struct io_counts *counts;
+	struct gendisk *disk;
+	bool flush, last, asked_flush;
+	int operation, account = -1;
+	u64 now;
+
+	if (!bio)
+		return 0;
+	operation = operation_of(request->cmd_flags);
+	if (operation < 0)
+		return 0;
+	disk = disk_of(request->q->disk);
+	if (!disk)
+		return 0;
+
+	asked_flush = bio->bi_opf & flush_flags();
+	flush = asked_flush && nr_bytes == 0 && request->__data_len == 0;
+	last = flush || nr_bytes >= request->__data_len;
+	if (flush) {
+		account = take_pending(identity(bio));
+		operation = IO_FLUSH;
+	} else if (last) {
+		account = take_pending(identity(request));
+		if (asked_flush && !in_flush_sequence(request))
+			take_pending(identity(bio));
+	} else {
+		struct io_pending_set *set = pending_set(identity(request));
+		struct io_pending *entry = set ? find_pending(set, identity(request)) : NULL;
+
+		if (entry)
+			account = open_account_of(entry->detail);
+	}
+	if (account < 0) {
+		COUNT(unseen);
+		account = find_account(owner_of_cgroup(bio), disk);
+		if (account < 0)
+			return 0;
+	}
+	shard = account_shard(account);
+	if (!shard)
+		return 0;
+
+	counts = &shard->by_operation[operation & 3];
+	now = bpf_ktime_get_ns();
+	*(volatile u64 *)&shard->last_completion_ns = now;
+	if (error)
+		__sync_fetch_and_add(&counts->errors, 1);
+	else if (nr_bytes)
+		__sync_fetch_and_add(&counts->bytes, nr_bytes);
+	if (!last)
+		return 0;
+	__sync_fetch_and_add(&counts->operations, 1);
+	count_times(counts, request, now, flush);
+	return 0;
+}
