@@ -25,12 +25,12 @@ struct Counter {
 // Growth per second over a span; none if delta() is none or the span is not positive.
 [[nodiscard]] constexpr std::optional<double> rate(std::optional<Counter> previous,
                                                    std::optional<Counter> current,
-                                                   double seconds) {
+                                                   double span_seconds) {
   const auto grown = delta(previous, current);
-  if (!grown || !(seconds > 0)) {
+  if (!grown || !(span_seconds > 0)) {
     return std::nullopt;
   }
-  return static_cast<double>(*grown) / seconds;
+  return static_cast<double>(*grown) / span_seconds;
 }
 
 }  // namespace hvguard
