@@ -194,6 +194,7 @@ def clean_up(directory, seconds=20):
         for _, mount_point in reversed(mounts_below(directory)):
             subprocess.run(["umount", mount_point], capture_output=True)
         for device in loops_below(directory):
+            reset_request_size(device)
             subprocess.run(["losetup", "-d", device], capture_output=True)
         if not mounts_below(directory) and not loops_below(directory):
             shutil.rmtree(directory, ignore_errors=True)
@@ -202,6 +203,26 @@ def clean_up(directory, seconds=20):
             raise Failed(f"cannot clean up {directory}: still mounted "
                          f"{mounts_below(directory)}, attached {loops_below(directory)}")
         time.sleep(0.1)
+
+
+def limit_request_size(device, kibibytes):
+    """Makes a loop device take requests of at most that size, until it is cleaned up."""
+    request_size(device).write_text(str(kibibytes))
+
+
+def reset_request_size(device):
+    # A loop device keeps the setting when it is detached. 0 is the default since 6.2, before that
+    # the default has to be known (BLK_DEF_MAX_SECTORS).
+    for value in ("0", "1280"):
+        try:
+            request_size(device).write_text(value)
+            return
+        except OSError:
+            continue
+
+
+def request_size(device):
+    return pathlib.Path(f"/sys/block/{pathlib.Path(device).name}/queue/max_sectors_kb")
 
 
 def thaw_below(directory):
