@@ -4,9 +4,10 @@
 // into the loop's inbox and return.
 //
 // A tick comes every `interval` from the expiry before it (what was missed is skipped, never made
-// up for in a burst), and early, but no sooner than 100 ms after the last one, when a VM has started,
-// was probed or has exited: so that VMs appear and vanish within a second. Early ticks do not
-// move the regular ones; rates must be computed from Snapshot::boot_time, not from the interval.
+// up for in a burst), and early, but no sooner than 100 ms after the last one, when a VM has
+// started, was probed or has exited: so that VMs appear and vanish within a second. Early ticks do
+// not move the regular ones; rates must be computed from Snapshot::boot_time, not from the
+// interval.
 #pragma once
 
 #include <functional>
