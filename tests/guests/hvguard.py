@@ -50,7 +50,7 @@ class Hvguard:
 
     def start_gateway(self):
         self.gateway = self.lab.spawn(
-            [self.build["hvguard-gateway"], "--core-socket", self.core_socket, "--listen",
+            [self.build["hvguard-gateway"], "--core-socket", self.core_socket, "--socket",
              self.api_socket], "gateway.log")
         wait_for("the gateway answers", lambda: self.try_ctl("status"), 10)
 
