@@ -176,8 +176,9 @@ Result<TaskPass> BlockedTaskReader::pass() {
         from_scheduler_clock(static_cast<std::uint64_t>(task.off_cpu_since->since_boot.count()));
   }
   for (const int which : {TASK_CLASS_HARD, TASK_CLASS_KILLABLE, TASK_CLASS_FROZEN}) {
+    const std::uint64_t count = totals.by_class[which];
     const std::uint64_t limit = object_->rodata->record_limit[which];
-    dropped_count_ += totals.by_class[which] - std::min(totals.by_class[which], limit);
+    dropped_count_ += count > limit ? count - limit : 0;
   }
   return pass;
 }
