@@ -52,7 +52,7 @@ struct ConditionsInput {
   Nanoseconds interval{0};
   const Snapshot* snapshot = nullptr;  // null: none yet, or the sampler is late
   const Facts* facts = nullptr;        // null with it
-  const HeldKinds* held = nullptr;     // kinds whose detectors are blind in this tick
+  const HeldKinds* blind = nullptr;    // kinds whose detectors' inputs are blind in this tick
   const std::vector<Incident>* incidents = nullptr;
 };
 

@@ -1,7 +1,7 @@
-// Pipeline: one tick from a Snapshot to a TickResult. Pure: no clock, no I/O, no log; the same input
-// sequence always gives the same results, live, in a replay, or in the simulator.
-// Owned and called by the loop thread only. A step takes single-digit milliseconds with 4096 blocked
-// tasks and 1000 VMs.
+// Pipeline: one tick from a Snapshot to a TickResult. Pure: no clock, no I/O, no log; the same
+// input sequence always gives the same results, live, in a replay, or in the simulator. Owned and
+// called by the loop thread only. A step takes single-digit milliseconds with 4096 blocked tasks
+// and 1000 VMs.
 #pragma once
 
 #include <memory>

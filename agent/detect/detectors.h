@@ -30,11 +30,14 @@ struct DetectorsState {
   IoStallState io_stall;
   VmTopologyState vm_topology;
   AgentBlindState agent_blind;
+  // What agent_blind said in the last tick: it still holds while the sampler is late.
+  std::vector<Finding> agent_blind_findings;
 };
 
 struct DetectorsOutput {
   std::vector<Finding> findings;
-  HeldKinds held{};
+  HeldKinds held{};   // no news of this kind in this tick
+  HeldKinds blind{};  // of these, the kinds whose inputs are blind, not just read less often
 };
 
 [[nodiscard]] DetectorsOutput run_detectors(const Config& config,

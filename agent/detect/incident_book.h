@@ -4,11 +4,13 @@
 //
 // Rules
 // - Identity is (kind, subject.key). A Finding of an unknown identity opens an incident at once.
-// - An incident resolves after its Finding has been absent for resolve_after, doubled per flap up to
+// - An incident resolves after its Finding has been absent for resolve_after, doubled per flap up
+// to
 //   resolve_after_max. resolve_time is the first tick without the Finding: when the trouble ended,
 //   not when we were sure of it.
 // - A Finding that returns within flap_window of that moment reopens the same incident.
-// - While a kind is held (its inputs are blind) nothing of it changes, and blind time is not absence.
+// - While a kind is held (its inputs are blind) nothing of it changes, and blind time is not
+// absence.
 // - The revision grows only if something visible changed: severity, summary, label, evidence.
 // - At most max_open are open. The last eighth of the places is only for critical Findings, and
 //   the eighth before that not for info: what matters most opens last. What finds no place is

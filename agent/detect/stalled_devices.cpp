@@ -1,0 +1,90 @@
+#include "detect/stalled_devices.h"
+
+#include <algorithm>
+#include <set>
+
+namespace hvguard {
+namespace {
+
+std::uint64_t completed_count(const BlockIoReading& reading) {
+  std::uint64_t sum = 0;
+  for (const IoOperationReading& operation : reading.by_operation) {
+    sum += operation.operations.value;
+  }
+  return sum;
+}
+
+std::uint64_t completed_count(const DeviceReading& reading) {
+  return reading.read_operations.value_or(Counter{}).value +
+         reading.write_operations.value_or(Counter{}).value;
+}
+
+// Since when nothing completed by our own clock. Called only while requests are in flight.
+template <class Key>
+BootTime own_clock(const std::map<Key, IoProgress>& before,
+                   std::map<Key, IoProgress>& after,
+                   const Key& key,
+                   std::uint64_t completed,
+                   BootTime now) {
+  IoProgress progress{.completed_count = completed, .since = now};
+  if (const auto at = before.find(key);
+      at != before.end() && at->second.completed_count == completed) {
+    progress.since = std::min(at->second.since, now);
+  }
+  after.insert_or_assign(key, progress);
+  return progress.since;
+}
+
+BootTime stalled_since(const BlockIoReading& reading, BootTime own, BootTime now) {
+  if (!reading.last_completion && !reading.last_idle) {
+    return own;
+  }
+  const BootTime latest = std::max(reading.last_completion.value_or(BootTime{}),
+                                   reading.last_idle.value_or(BootTime{}));
+  return std::min(latest, now);
+}
+
+}  // namespace
+
+std::vector<StalledIo> find_stalled_io(StalledDevicesState& state, const Snapshot& snapshot) {
+  std::vector<StalledIo> stalled;
+  StalledDevicesState next;
+  std::set<DeviceId> covered;
+  const BootTime now = snapshot.boot_time;
+  for (const BlockIoReading& reading : snapshot.block_io) {
+    if (!reading.in_flight_count) {
+      continue;
+    }
+    covered.insert(reading.device);
+    if (*reading.in_flight_count == 0) {
+      continue;
+    }
+    const IoKey key(reading.vm, reading.device);
+    const BootTime own =
+        own_clock(state.block_io, next.block_io, key, completed_count(reading), now);
+    stalled.push_back({.vm = reading.vm,
+                       .device = reading.device,
+                       .in_flight_count = *reading.in_flight_count,
+                       .since = stalled_since(reading, own, now)});
+  }
+  for (const DeviceReading& reading : snapshot.devices) {
+    if (reading.in_flight_count.value_or(0) == 0 || !reading.read_operations) {
+      continue;
+    }
+    // The clock runs for covered ones too, so that a fall-back to these counters has its history.
+    const BootTime since =
+        own_clock(state.devices, next.devices, reading.id, completed_count(reading), now);
+    if (covered.contains(reading.id)) {
+      continue;
+    }
+    stalled.push_back({.vm = std::nullopt,
+                       .device = reading.id,
+                       .in_flight_count = *reading.in_flight_count,
+                       .since = since,
+                       .whole_device = true});
+  }
+  state = std::move(next);
+  return stalled;
+}
+
+}  // namespace hvguard
