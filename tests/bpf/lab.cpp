@@ -66,12 +66,13 @@ void run(const std::string& command) {
 
 }  // namespace
 
-Directory::Directory() {
+Directory::Directory(const std::string& size) {
   enter_own_mount_namespace();
   std::array<char, 32> name{"/tmp/hvguard-lab-XXXXXX"};
   require(::mkdtemp(name.data()) != nullptr, "mkdtemp");
   path_ = name.data();
-  require(::mount("lab", path_.c_str(), "tmpfs", 0, "size=2g") == 0, "mount a tmpfs");
+  require(::mount("lab", path_.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0,
+          "mount a tmpfs");
 }
 
 Directory::~Directory() {

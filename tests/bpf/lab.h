@@ -36,7 +36,7 @@ bool wait_for(Condition condition, std::chrono::milliseconds deadline = std::chr
 // A tmpfs directory that nobody else sees; gone with the process.
 class Directory {
  public:
-  Directory();
+  explicit Directory(const std::string& size = "2g");  // as mount's size= takes it
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
   ~Directory();
