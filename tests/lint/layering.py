@@ -24,16 +24,17 @@ FOLDERS = {
 
 # Headers from outside agent/: pattern of the include → folders that may have it.
 OUTSIDE = [
-    (re.compile(r"hvguard/v1/agent_service\.pb\.h|.*\.grpc\.pb\.h"), {"gateway", "ctl"},
-     "services are for the gateway and hvguardctl"),
+    (re.compile(r".*\.grpc\.pb\.h"), {"gateway", "ctl"}, "services are for the gateway and hvguardctl"),
+    (re.compile(r"hvguard/v1/agent_service\.pb\.h"), {"link", "gateway", "ctl"},
+     "hvguardd knows no API"),
     (re.compile(r"grpc(pp)?/.*"), {"gateway", "ctl"}, "nothing in hvguardd may use gRPC"),
     (re.compile(r"hvguard/v1/.*|google/protobuf/.*"),
      {"publish", "config", "guard", "link", "gateway", "spool", "ctl"},
      "this folder knows nothing of proto"),
-    (re.compile(r"CLI/.*"), {"gateway", "ctl"}, "CLI11 is for the gateway and hvguardctl"),
+    (re.compile(r"CLI/.*"), {"guard", "gateway", "ctl"}, "command lines are read by programs"),
     (re.compile(r"toml\+\+/.*|toml\.hpp"), {"config"}, "only config/ reads TOML"),
     (re.compile(r"spdlog/.*"), {"guard", "gateway", "spool", "ctl"}, "this folder writes no log"),
-    (re.compile(r"bpf/.*|.*\.skel\.h"), {"observe"}, "only observe/ebpf talks to eBPF"),
+    (re.compile(r"bpf/.*|.*\.skel\.h|shared/.*"), {"observe"}, "only observe/ebpf talks to eBPF"),
     (re.compile(r"systemd/.*"), {"guard", "publish", "observe", "enforce", "gateway", "link"},
      "this folder talks to nobody"),
 ]

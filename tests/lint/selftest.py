@@ -55,14 +55,16 @@ class Layering(unittest.TestCase):
         ("gateway", '"link/core_client.h"'), ("gateway", "<grpcpp/grpcpp.h>"),
         ("ctl", '"hvguard/v1/agent_service.grpc.pb.h"'), ("config", "<toml++/toml.h>"),
         ("detect", "<algorithm>"), ("observe/ebpf", '"tasks.skel.h"'), ("observe/ebpf", "<bpf/bpf.h>"),
+        ("link", '"hvguard/v1/agent_service.pb.h"'), ("observe/ebpf", '"shared/tasks.h"'),
     ]
     BAD = [
         ("base", '"model/vm.h"'), ("model", '"detect/derive.h"'), ("detect", '"decide/policy.h"'),
         ("detect", '"observe/sampler.h"'), ("observe", '"detect/derive.h"'),
         ("publish", '"config/reader.h"'), ("gateway", '"model/vm.h"'), ("ctl", '"publish/frame.h"'),
-        ("link", '"model/vm.h"'), ("observe", '"hvguard/v1/vm.pb.h"'), ("observe", "<bpf/bpf.h>"),
+        ("link", '"model/vm.h"'), ("observe", '"shared/tasks.h"'), ("link", "<grpcpp/grpcpp.h>"),
+        ("link", '"hvguard/v1/agent_service.grpc.pb.h"'), ("observe", '"hvguard/v1/vm.pb.h"'), ("observe", "<bpf/bpf.h>"),
         ("guard", "<grpcpp/grpcpp.h>"), ("publish", '"hvguard/v1/agent_service.pb.h"'),
-        ("guard", "<CLI/CLI.hpp>"), ("detect", "<spdlog/spdlog.h>"), ("publish", "<toml++/toml.h>"),
+        ("publish", "<CLI/CLI.hpp>"), ("detect", "<spdlog/spdlog.h>"), ("publish", "<toml++/toml.h>"),
         ("detect", "<thread>"), ("decide", "<fcntl.h>"), ("detect", "<systemd/sd-event.h>"),
         ("observe", '"../base/fd.h"'), ("observe", '"sampler.h"'), ("guard", '"unknown/x.h"'),
         ("mystery", "<vector>"),
@@ -99,6 +101,7 @@ class BannedCalls(unittest.TestCase):
         "bool open = true;", "std::size_t open() const;", "book.open(finding);", "reopen(x);",
         "static const int kLimit = 3;", "static constexpr int kLimit = 3;", "brand(x);",
         "// rand() and getenv(x)", "auto now = snapshot.time;", "std::size_t read() const;",
+        "Entry& open(Finding f);\nEntry& e = open(f);",
     ]
 
     def test_pure_folders(self):
