@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
-#include <optional>
+#include <tuple>
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -114,13 +115,19 @@ Loaded load(const std::string& path) {
   return loaded;
 }
 
+std::string describe_files(const Loaded& loaded) {
+  return loaded.files.empty()
+             ? "configuration is right: no file, all defaults"
+             : fmt::format("configuration is right: {}", fmt::join(loaded.files, ", "));
+}
+
 std::string describe_faults(const std::vector<Fault>& faults) {
   std::string text;
   for (const Fault& fault : faults) {
     text += to_string(fault) + "\n";
   }
   return text +
-         fmt::format("{} in the configuration; nothing was changed\n",
+         fmt::format("{} in the configuration\n",
                      faults.size() == 1 ? "1 fault" : fmt::format("{} faults", faults.size()));
 }
 

@@ -27,6 +27,8 @@ struct Loaded {
 // hold. What cannot be read is a fault in any case.
 [[nodiscard]] Loaded load(const std::string& path);
 
+// "configuration is right: /etc/hvguard/hvguard.toml" and what else was read.
+[[nodiscard]] std::string describe_files(const Loaded& loaded);
 // All faults, a line each, with a count of them as the last line.
 [[nodiscard]] std::string describe_faults(const std::vector<Fault>& faults);
 

@@ -155,24 +155,22 @@ RestoredState restore_state(std::string_view bytes, const BootId& boot_id) {
   return restored;
 }
 
-StateFile::StateFile(const DirFd& folder, std::string name)
-    : folder_(folder), name_(std::move(name)) {}
-
 RestoredState StateFile::load(const BootId& boot_id) const {
   RestoredState nothing;
-  const auto file = folder_.open_file(name_, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!file) {
-    nothing.note = file.error().sys_errno == ENOENT ? "" : file.error().message;
+  const UniqueFd file(
+      ::openat(folder_fd_, name_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.valid()) {
+    nothing.note = errno == ENOENT ? "" : "it cannot be opened";
     return nothing;
   }
   struct stat info{};
-  if (::fstat(file->get(), &info) != 0 || !S_ISREG(info.st_mode) ||
+  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) ||
       info.st_size > static_cast<off_t>(kMaxStateBytes)) {
     nothing.note = "it is no file of ours";
     return nothing;
   }
   std::string buffer(static_cast<std::size_t>(info.st_size) + 1, '\0');
-  const auto bytes = read_from_start(file->get(), buffer);
+  const auto bytes = read_from_start(file.get(), buffer);
   if (!bytes) {
     nothing.note = bytes.error().message;
     return nothing;
@@ -186,17 +184,15 @@ Result<> StateFile::store(const v1::SavedState& state) {
     return {};
   }
   const std::string temporary = name_ + ".new";
-  const UniqueFd file(::openat(folder_.get(),
-                               temporary.c_str(),
-                               O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-                               0600));
+  const UniqueFd file(::openat(
+      folder_fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.valid()) {
     return fail_errno(errno, "save state: create " + temporary);
   }
   if (auto written = write_all(file.get(), bytes); !written) {
     return fail(std::move(written).error().context("save state"));
   }
-  if (::renameat(folder_.get(), temporary.c_str(), folder_.get(), name_.c_str()) != 0) {
+  if (::renameat(folder_fd_, temporary.c_str(), folder_fd_, name_.c_str()) != 0) {
     return fail_errno(errno, "save state: rename " + temporary);
   }
   last_written_ = std::move(bytes);

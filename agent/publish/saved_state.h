@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -32,8 +33,8 @@ struct RestoredState {
 
 class StateFile {
  public:
-  // `name` inside `folder`.
-  StateFile(const DirFd& folder, std::string name);
+  // `name` inside the folder that `folder_fd` holds open; the fd stays the caller's.
+  StateFile(int folder_fd, std::string name) : folder_fd_(folder_fd), name_(std::move(name)) {}
 
   // A file that does not exist, or cannot be read, gives an empty state.
   [[nodiscard]] RestoredState load(const BootId& boot_id) const;
@@ -42,7 +43,7 @@ class StateFile {
   Result<> store(const v1::SavedState& state);
 
  private:
-  const DirFd& folder_;
+  int folder_fd_;
   std::string name_;
   std::string last_written_;
 };

@@ -1,0 +1,76 @@
+#include "guard/audit.h"
+
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
+#include "model/names.h"
+
+namespace hvguard::guard {
+namespace {
+
+constexpr std::size_t kMaxLoggedBytes = 2048;
+
+spdlog::level::level_enum level_of(publish::Priority priority) {
+  switch (priority) {
+    case publish::Priority::kError:
+      return spdlog::level::err;
+    case publish::Priority::kWarning:
+      return spdlog::level::warn;
+    case publish::Priority::kNotice:
+    case publish::Priority::kInfo:
+      break;
+  }
+  return spdlog::level::info;
+}
+
+}  // namespace
+
+void Audit::restored(const std::vector<Incident>& incidents) {
+  for (const Incident& incident : incidents) {
+    if (incident.state == IncidentState::kOpen) {
+      announced_[incident.id] = {incident.severity, incident.reopen_count};
+    }
+  }
+}
+
+void Audit::record(const publish::AuditRecord& record) {
+  const auto delivery = journal_.write(record);
+  if (also_log_ || delivery == publish::Journal::Delivery::kNoJournal) {
+    spdlog::log(level_of(record.priority), "{}", safe_text(record.message, kMaxLoggedBytes));
+  }
+}
+
+void Audit::changes(const std::vector<IncidentChange>& changes) {
+  for (const IncidentChange& change : changes) {
+    const Incident& incident = change.incident;
+    if (change.what == IncidentChange::What::kResolved) {
+      announced_.erase(incident.id);
+      record(publish::audit_record(change));
+      continue;
+    }
+    const Announced now{incident.severity, incident.reopen_count};
+    const auto [known, is_new] = announced_.try_emplace(incident.id, now);
+    if (is_new || known->second != now) {
+      known->second = now;
+      record(publish::audit_record(change));
+    }
+  }
+}
+
+void Audit::sources(const Snapshot& snapshot) {
+  for (std::size_t i = 0; i < kSourceCount; ++i) {
+    const SourceStatus& source = snapshot.sources.at(i);
+    auto& known = source_states_.at(i);
+    if (known && *known != source.state) {
+      record(publish::audit_record(source));
+    } else if (!known && source.state != SourceState::kOk) {
+      spdlog::warn("source {} is {}: {}",
+                   to_string(source.source),
+                   to_string(source.state),
+                   safe_text(source.detail, kMaxLoggedBytes));
+    }
+    known = source.state;
+  }
+}
+
+}  // namespace hvguard::guard

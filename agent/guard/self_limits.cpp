@@ -1,0 +1,48 @@
+#include "guard/self_limits.h"
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+
+#include <malloc.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+namespace hvguard::guard {
+namespace {
+
+constexpr int kMaxArenas = 2;  // one for the loop, one for the sampler
+
+std::atomic<int> deadline_exit_code{0};
+
+void end_now(int /*signal*/) {
+  ::_exit(deadline_exit_code.load(std::memory_order_relaxed));
+}
+
+}  // namespace
+
+Result<> lock_memory() {
+  ::mallopt(M_ARENA_MAX, kMaxArenas);
+  if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
+    return fail_errno(errno, "lock memory (raise LimitMEMLOCK= of the unit, or `ulimit -l`)");
+  }
+  return {};
+}
+
+void ignore_broken_pipes() {
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+void exit_after(std::chrono::milliseconds delay, int code) {
+  deadline_exit_code.store(code, std::memory_order_relaxed);
+  struct sigaction action{};
+  action.sa_handler = end_now;
+  ::sigaction(SIGALRM, &action, nullptr);
+  itimerval timer{};
+  timer.it_value.tv_sec = delay.count() / 1000;
+  timer.it_value.tv_usec = delay.count() % 1000 * 1000;
+  ::setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
+}  // namespace hvguard::guard

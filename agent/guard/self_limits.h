@@ -1,0 +1,23 @@
+// What hvguardd asks of the kernel for itself, so that it lives while the host is short of memory,
+// and ends when it is told to. Called from main() before any thread.
+#pragma once
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace hvguard::guard {
+
+// Few malloc arenas, and memory that is never swapped out once it was touched. MCL_ONFAULT: without
+// it every thread's whole stack and every mapping would be made resident. Failing is no reason not
+// to run; the message says what to raise.
+Result<> lock_memory();
+
+// A write to a pipe or socket that nobody reads must be an error, not the end.
+void ignore_broken_pipes();
+
+// Ends the process with `code` after that long, whatever its threads are doing, even if one is in
+// an uninterruptible read (the process is then a zombie until that read ends; PID 1 cannot start
+// the next one before). Async-signal-safe: SIGALRM and _exit().
+void exit_after(std::chrono::milliseconds delay, int code);
+
+}  // namespace hvguard::guard
