@@ -49,11 +49,11 @@ static __always_inline void copy_inline_name(u64 *name, struct dentry *dentry)
 	if (bpf_core_field_exists(dentry->d_shortname)) {
 #pragma unroll
 		for (i = 0; i < NAME_WORDS; i++)
-			name[i] = *(u64 *)&dentry->d_shortname.string[i * 8];
+			name[i] = ARRAY_WORD(dentry->d_shortname.string, i);
 	} else {
 #pragma unroll
 		for (i = 0; i < NAME_WORDS; i++)
-			name[i] = *(u64 *)&older->d_iname[i * 8];
+			name[i] = ARRAY_WORD(older->d_iname, i);
 	}
 }
 
@@ -82,8 +82,8 @@ static __always_inline void fill_manager(struct manager_record *manager, struct 
 	manager->tgid = task->tgid;
 	manager->start_boottime = task->group_leader->start_boottime;
 	manager->cgroup = task->cgroups->dfl_cgrp->kn->id;
-	*(u64 *)&manager->comm[0] = *(u64 *)&task->comm[0];
-	*(u64 *)&manager->comm[8] = *(u64 *)&task->comm[8];
+	*(u64 *)&manager->comm[0] = ARRAY_WORD(task->comm, 0);
+	*(u64 *)&manager->comm[8] = ARRAY_WORD(task->comm, 1);
 }
 
 /* By the executable's name; by comm, which anyone can set, only where that name is too long. */

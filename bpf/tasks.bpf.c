@@ -42,7 +42,7 @@ static __always_inline int blocked_class(unsigned int state)
 
 static __always_inline u64 comm_word(struct task_struct *task, int which)
 {
-	return *(u64 *)&task->comm[which * 8];
+	return ARRAY_WORD(task->comm, which);
 }
 
 static __always_inline bool is_khungtaskd(struct task_struct *task)

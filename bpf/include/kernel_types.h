@@ -53,7 +53,7 @@ struct qstr {
 	u32 len; /* in an anonymous union with hash_len */
 };
 
-/* Names shorter than the array are stored inside the dentry; 40 bytes on 64-bit. */
+/* Names shorter than the array are stored inside the dentry; see ARRAY_WORD. */
 union shortname_store {
 	unsigned char string[40];
 };
@@ -240,6 +240,18 @@ struct bpf_iter__task_file {
 };
 
 #pragma clang attribute pop
+
+/*
+ * A 64-bit word of a char array in a kernel struct. The relocation must be on the address: on the
+ * load itself libbpf refuses it where the array has another length (d_iname: 32 in 6.1, 40
+ * in 6.12).
+ */
+#define ARRAY_WORD(array, which)                                                                   \
+	({                                                                                         \
+		const unsigned char *start_ = (const unsigned char *)(array);                      \
+		asm volatile("" : "+r"(start_));                                                   \
+		*(u64 *)(start_ + (which) * 8);                                                    \
+	})
 
 /* include/linux/sched.h; numbers checked in 6.1, 6.12, 6.18. */
 #define TASK_UNINTERRUPTIBLE 0x00000002

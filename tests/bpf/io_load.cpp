@@ -137,12 +137,13 @@ void direct_io(const std::string& device, Direction direction, int count, std::s
   run_io(open_device(device, O_DIRECT).get(), direction, count, size, 0);
 }
 
-void threaded_io(const std::string& device, Direction direction, int threads, int count) {
+void threaded_io(
+    const std::string& device, Direction direction, int threads, int count, int first_mebibyte) {
   const UniqueFd fd = open_device(device, O_DIRECT);
   std::vector<std::thread> running;
   for (int i = 0; i < threads; ++i) {
-    running.emplace_back([&fd, direction, count, i] {
-      run_io(fd.get(), direction, count, kBlock, off_t{i} * (1 << 20));
+    running.emplace_back([&fd, direction, count, place = first_mebibyte + i] {
+      run_io(fd.get(), direction, count, kBlock, off_t{place} * (1 << 20));
     });
   }
   for (std::thread& thread : running) {

@@ -11,8 +11,10 @@ enum class Direction { kRead, kWrite };
 
 // `count` operations of `size` bytes each with O_DIRECT, one after the other.
 void direct_io(const std::string& device, Direction direction, int count, std::size_t size);
-// As above, in `threads` threads at once, each its own count and place.
-void threaded_io(const std::string& device, Direction direction, int threads, int count);
+// As above by blocks of 4 KiB in `threads` threads at once, each with its own count and its own
+// mebibyte, from `first_mebibyte` on.
+void threaded_io(
+    const std::string& device, Direction direction, int threads, int count, int first_mebibyte = 0);
 // `count` O_DIRECT reads of 4 KiB through io_uring, forced to its worker threads (IOSQE_ASYNC) or,
 // with `kernel_poll`, submitted by its polling thread (IORING_SETUP_SQPOLL).
 void ring_reads(const std::string& device, int count, bool kernel_poll);

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdarg>
@@ -25,30 +26,64 @@ constexpr unsigned kCapBpf = 39;
 
 constexpr std::size_t kMaxLogLine = 256;
 
+// A verifier log is formatted whole, since what it has to say stands at its end.
+constexpr int kMaxLogBytes = 4 << 20;
+
+// What one libbpf call has printed, as far as it tells why it failed.
+struct LibbpfLog {
+  std::string line;
+  bool from_verifier = false;  // then nothing printed later tells more
+};
+
 // libbpf's print callback is global and carries no context: what it prints belongs to the call that
 // this thread is in.
-thread_local std::string* current_log = nullptr;
+thread_local LibbpfLog* current_log = nullptr;
+
+bool tells_nothing(std::string_view line) {
+  // The verifier ends with statistics, libbpf with one line per caller of the failed function.
+  return line.empty() || line.starts_with("processed ") || line.starts_with("verification time") ||
+         line.starts_with("stack depth") || line.starts_with("-- ") ||
+         line.starts_with("libbpf: failed to load ") ||
+         line.find(": failed to load: ") != std::string_view::npos;
+}
+
+std::string_view last_telling_line(std::string_view text) {
+  std::string_view last;
+  while (!text.empty()) {
+    const std::string_view line = trimmed(next_field(text, '\n'));
+    if (!tells_nothing(line)) {
+      last = line;
+    }
+  }
+  return last;
+}
+
+// "libbpf: prog 'x': -- BEGIN PROG LOAD LOG --", then the log.
+std::string_view program_of(std::string_view text) {
+  const std::size_t end = text.find(": -- BEGIN PROG LOAD LOG --");
+  return end == std::string_view::npos ? std::string_view() : text.substr(0, end);
+}
 
 int keep_print(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level != LIBBPF_WARN || current_log == nullptr) {
+  if (level != LIBBPF_WARN || current_log == nullptr || current_log->from_verifier) {
     return 0;
   }
-  std::array<char, 4096> buffer{};
-  const int length = std::vsnprintf(buffer.data(), buffer.size(), format, arguments);
+  va_list again;
+  va_copy(again, arguments);
+  const int length = std::min(std::vsnprintf(nullptr, 0, format, again), kMaxLogBytes);
+  va_end(again);
   if (length <= 0) {
     return 0;
   }
-  std::string_view rest(buffer.data());
-  while (!rest.empty()) {
-    const std::string_view line = trimmed(next_field(rest, '\n'));
-    // The last line that tells something: the verifier ends with statistics and a marker.
-    if (line.empty() || line.starts_with("processed ") || line.starts_with("verification time") ||
-        line.starts_with("stack depth") || line.starts_with("-- ") ||
-        line.starts_with("libbpf: failed to load object") ||
-        line.find(": failed to load: ") != std::string_view::npos) {
-      continue;
-    }
-    current_log->assign(line.substr(0, kMaxLogLine));
+  std::string text(static_cast<std::size_t>(length) + 1, '\0');
+  std::vsnprintf(text.data(), text.size(), format, arguments);
+  text.pop_back();
+  const std::string_view line = last_telling_line(text).substr(0, kMaxLogLine);
+  if (const std::string_view program = program_of(text); !program.empty()) {
+    current_log->from_verifier = true;
+    current_log->line = fmt::format("{}: {}", program, line);
+  } else if (!line.empty()) {
+    current_log->line = line;
   }
   return 0;
 }
@@ -57,16 +92,16 @@ class CapturedLog {
  public:
   CapturedLog() {
     libbpf_set_print(keep_print);
-    current_log = &text_;
+    current_log = &log_;
   }
   CapturedLog(const CapturedLog&) = delete;
   CapturedLog& operator=(const CapturedLog&) = delete;
   ~CapturedLog() { current_log = nullptr; }
 
-  [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] const std::string& line() const { return log_.line; }
 
  private:
-  std::string text_;
+  LibbpfLog log_;
 };
 
 std::string read_text(const DirFd& root, const std::string& path) {
@@ -203,7 +238,7 @@ Result<> run_libbpf(std::string_view object_name,
   if (result >= 0) {
     return {};
   }
-  return refused(-result, log.text());
+  return refused(-result, log.line());
 }
 
 }  // namespace hvguard::observe

@@ -40,9 +40,17 @@ std::uint64_t own_switches() {
   return static_cast<std::uint64_t>(usage.ru_nvcsw) + static_cast<std::uint64_t>(usage.ru_nivcsw);
 }
 
+// Sleeps until the scheduler has really switched: a timer that expires before the thread is off the
+// CPU only returns.
 void give_up_cpu() {
-  constexpr timespec kMoment{.tv_sec = 0, .tv_nsec = 20'000};
-  ::clock_nanosleep(CLOCK_MONOTONIC, 0, &kMoment, nullptr);
+  const std::uint64_t switches_before = own_switches();
+  for (const long nanoseconds : {20'000L, 200'000L, 2'000'000L}) {
+    const timespec moment{.tv_sec = 0, .tv_nsec = nanoseconds};
+    ::clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, nullptr);
+    if (own_switches() > switches_before) {
+      return;
+    }
+  }
 }
 
 template <std::size_t size>
