@@ -242,11 +242,10 @@ ScheduleAdvice advise_schedule(const std::vector<Condition>& conditions,
     }
     advice.reasons.push_back(reason_text(condition));
   };
-  const bool critical_hang =
-      std::any_of(incidents.begin(), incidents.end(), [](const Incident& incident) {
-        return incident.kind == IncidentKind::kHungTask && incident.state == IncidentState::kOpen &&
-               incident.severity == Severity::kCritical;
-      });
+  const auto is_critical = [&](IncidentKind kind) {
+    const auto open = open_of(incidents, kind);
+    return open.count > 0 && open.worst->severity == Severity::kCritical;
+  };
   for (const ConditionKind kind : {ConditionKind::kPanicForecast,
                                    ConditionKind::kHungTasks,
                                    ConditionKind::kIoPressure,
@@ -259,8 +258,10 @@ ScheduleAdvice advise_schedule(const std::vector<Condition>& conditions,
     if (condition->state == ConditionState::kUnknown || kind == ConditionKind::kAgentBlind) {
       say(Schedulable::kUnknown, *condition);
     } else if (kind == ConditionKind::kPanicForecast) {
-      say(Schedulable::kDrainAdvised, *condition);
-    } else if (kind != ConditionKind::kHungTasks || critical_hang) {
+      // Nobody should move VMs about for an upper bound.
+      const bool sure = is_critical(IncidentKind::kPanicForecast);
+      say(sure ? Schedulable::kDrainAdvised : Schedulable::kNo, *condition);
+    } else if (kind != ConditionKind::kHungTasks || is_critical(IncidentKind::kHungTask)) {
       say(Schedulable::kNo, *condition);
     } else {
       advice.reasons.push_back(reason_text(*condition));

@@ -155,13 +155,15 @@ void learn(CauseGroupsState& state, GroupNumber number, const Verdict& verdict) 
   }
 }
 
-// A waiter whose lock's owner was found running at first, and has proved to be blocked itself.
-bool moves_to_owners_cause(const CauseGroup& group,
-                           const Verdict& verdict,
-                           BootTime now,
-                           Nanoseconds min_blocked) {
-  return group.cause == HungTaskCause::kLock && verdict.cause != HungTaskCause::kLock &&
-         now - verdict.root_since >= min_blocked;
+// What was learned about the task itself: a waiter whose lock's owner was found running at first
+// has proved to be blocked too, or a stack came where there was none.
+bool moves(const CauseGroup& group, const Verdict& verdict, BootTime now, Nanoseconds min_blocked) {
+  const bool owner_blocked = group.cause == HungTaskCause::kLock &&
+                             verdict.cause != HungTaskCause::kLock &&
+                             now - verdict.root_since >= min_blocked;
+  const bool had_no_stack =
+      group.cause == HungTaskCause::kOther && group.scope.stack_fingerprint == 0;
+  return owner_blocked || (had_no_stack && verdict.scope != group.scope);
 }
 
 void forget_empty_groups(CauseGroupsState& state, BootTime now) {
@@ -248,7 +250,7 @@ std::vector<std::optional<GroupNumber>> group_by_cause(CauseGroupsState& state,
     const auto known = state.of_wait.find(task.wait_number);
     GroupNumber number = 0;
     if (known != state.of_wait.end() && state.groups.contains(known->second) &&
-        !moves_to_owners_cause(state.groups.at(known->second), verdict, now, min_blocked)) {
+        !moves(state.groups.at(known->second), verdict, now, min_blocked)) {
       number = known->second;
       learn(state, number, verdict);
     } else {

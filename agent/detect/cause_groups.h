@@ -40,7 +40,8 @@ struct CauseGroup {
   std::string key;  // of the incident's subject
   HungTaskCause cause = HungTaskCause::kOther;
   CauseScope scope;
-  BootTime last_member;  // when it last had one
+  BootTime last_member;            // when it last had one
+  std::vector<std::string> stack;  // last one seen of its members: a fallback has none
 };
 
 using GroupNumber = std::uint64_t;

@@ -17,17 +17,18 @@ namespace {
 constexpr std::size_t kMaxCommBytes = 64;  // 15 bytes, each at worst as \xNN
 
 struct Group {
-  const CauseGroup* cause = nullptr;
+  CauseGroup* cause = nullptr;
   std::vector<const TrackedTask*> tasks;
 };
 
-// "block IO", "a lock", …: what the tasks wait for, for people.
-std::string_view waits_for(HungTaskCause cause) {
+// What the tasks wait for, for people; device is its name, or empty.
+std::string waits_for(HungTaskCause cause, const std::string& device) {
+  const std::string on = device.empty() ? "" : " on " + device;
   switch (cause) {
     case HungTaskCause::kBlockIo:
-      return "block IO";
+      return "block IO" + on;
     case HungTaskCause::kFilesystemJournal:
-      return "a file system's journal";
+      return "a file system's journal" + on;
     case HungTaskCause::kKvm:
       return "KVM";
     case HungTaskCause::kSwapIn:
@@ -39,13 +40,13 @@ std::string_view waits_for(HungTaskCause cause) {
     case HungTaskCause::kFrozenFs:
       return "a frozen file system to be thawed";
     case HungTaskCause::kSuspendedDm:
-      return "a suspended dm device to be resumed";
+      return "the suspended dm device " + (device.empty() ? "" : device + " ") + "to be resumed";
     case HungTaskCause::kNetworkFs:
       return "a network or user-space file system";
     case HungTaskCause::kThrottledByUs:
-      return "IO that hvguard throttles";
+      return "IO that hvguard throttles" + on;
     case HungTaskCause::kOther:
-      return "something in the kernel";
+      break;
   }
   return "something in the kernel";
 }
@@ -121,14 +122,17 @@ HungTaskEvidence make_evidence(const Group& group, const Names& names) {
   }
   std::sort(evidence.vms.begin(), evidence.vms.end());
   evidence.vms.erase(std::unique(evidence.vms.begin(), evidence.vms.end()), evidence.vms.end());
-  for (const TrackedTask* task : group.tasks) {
-    if (!task->task->stack.empty()) {
-      for (const std::string& frame : task->task->stack) {
-        evidence.stack.push_back(safe_text(frame, 128));
-      }
-      break;
+  const auto with_stack =
+      std::find_if(group.tasks.begin(), group.tasks.end(), [](const TrackedTask* task) {
+        return !task->task->stack.empty();
+      });
+  if (with_stack != group.tasks.end()) {
+    group.cause->stack.clear();
+    for (const std::string& frame : (*with_stack)->task->stack) {
+      group.cause->stack.push_back(safe_text(frame, 128));
     }
   }
+  evidence.stack = group.cause->stack;
   fill_lock(evidence, group, names);
   return evidence;
 }
@@ -155,10 +159,8 @@ std::string summary(const Group& group,
   const std::string tasks = evidence.task_count == 1
                                 ? fmt::format("{} ({}){} is", longest.comm, longest.id.tid, owners)
                                 : fmt::format("{} tasks{} are", evidence.task_count, owners);
-  std::string text = fmt::format("{} blocked, waiting for {}{}",
-                                 tasks,
-                                 waits_for(evidence.cause),
-                                 device.empty() ? "" : " on " + device);
+  std::string text =
+      fmt::format("{} blocked, waiting for {}", tasks, waits_for(evidence.cause, device));
   if (evidence.lock_owner_tid) {
     text +=
         fmt::format("; the lock is held by {}{}",
@@ -187,10 +189,8 @@ Finding make_finding(const HungTaskConfig& config,
   Finding finding;
   finding.kind = IncidentKind::kHungTask;
   finding.subject.key = group.cause->key;
-  finding.subject.label = fmt::format("tasks{} waiting for {}{}",
-                                      owners,
-                                      waits_for(evidence.cause),
-                                      device.empty() ? "" : " on " + device);
+  finding.subject.label =
+      fmt::format("tasks{} waiting for {}", owners, waits_for(evidence.cause, device));
   finding.subject.device = group.cause->scope.device;
   if (evidence.vms.size() == 1) {
     finding.subject.vm = evidence.vms.front();

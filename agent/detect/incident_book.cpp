@@ -72,7 +72,8 @@ bool IncidentBook::has_place_for(Severity severity) const {
 }
 
 std::string IncidentBook::next_id(BootTime now, const BootId& boot_id) {
-  const auto boot_seconds = std::chrono::duration_cast<std::chrono::seconds>(now.since_boot).count();
+  const auto boot_seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(now.since_boot).count();
   return fmt::format("{:x}-{:x}-{}", boot_seconds, next_number_++, boot_part(boot_id));
 }
 

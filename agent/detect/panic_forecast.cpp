@@ -93,17 +93,22 @@ bool can_fire(const TrackedTask& task, const Kernel& kernel, BootTime now) {
 }
 
 // Where neither the marks nor the phase are known: the first scan that saw it is at most one period
-// after it blocked, the one that fires is the first at least the timeout later.
-Fire fire_by_bounds(const TrackedTask& task, const Kernel& kernel, BootTime now, bool stamped) {
+// after it blocked, and the one that fires is the first at least the timeout later. Both ends can
+// lie in the past: that a panic did not come is an answer too (see keep_possible()).
+Fire fire_by_bounds(const TrackedTask& task,
+                    const Kernel& kernel,
+                    BootTime rule_since,
+                    BootTime now,
+                    bool stamped) {
   const Nanoseconds rounds =
       kernel.scan_period *
       ((kernel.timeout + kernel.scan_period - Nanoseconds(1)) / kernel.scan_period);
-  const BootTime first = stamped || task.blocked_class == BlockedClass::kUnknown
-                             ? task.since
-                             : std::max(task.since, now);
-  return {.earliest = std::max(first + kernel.timeout, now),
-          .latest = std::max(first, now - rounds) + kernel.scan_period + rounds + kScanDuration,
-          .task = &task};
+  const bool seen = stamped || task.blocked_class == BlockedClass::kUnknown;
+  const BootTime first = seen ? task.since : std::max(task.since, now);
+  return {
+      .earliest = first + kernel.timeout,
+      .latest = std::max(first, rule_since - rounds) + kernel.scan_period + rounds + kScanDuration,
+      .task = &task};
 }
 
 Fire fire_by_scans(const TrackedTask& task,
@@ -177,25 +182,39 @@ std::vector<Fire> fires(const PanicForecastState& state,
                           task.task->last_switch_count.has_value();
     all.push_back(by_scans
                       ? fire_by_scans(task, *kernel.rule, *state.scan_clock.last, *clock, stamped)
-                      : fire_by_bounds(task, kernel, now, stamped));
+                      : fire_by_bounds(task, kernel, state.rule_since, now, stamped));
   }
   return all;
 }
 
 // The panic is at the n-th smallest of the fire times, and so between the n-th smallest of the
-// earliest and the n-th smallest of the latest ones.
-void keep_first(std::vector<Fire>& all, std::uint64_t needed, PanicForecastEvidence& evidence) {
-  const auto nth = static_cast<std::ptrdiff_t>(needed - 1);
-  std::nth_element(all.begin(), all.begin() + nth, all.end(), [](const Fire& a, const Fire& b) {
-    return a.latest < b.latest;
-  });
-  evidence.latest = all[static_cast<std::size_t>(nth)].latest;
+// earliest and the n-th smallest of the latest ones. Where that is over without a panic, some of
+// them do not count (killable sleepers that /proc cannot tell), and it is the next one's turn.
+// False: none can bring it any more.
+bool keep_possible(std::vector<Fire>& all,
+                   std::uint64_t needed,
+                   BootTime now,
+                   PanicForecastEvidence& evidence) {
+  if (needed == 1) {
+    std::erase_if(all, [&](const Fire& fire) { return fire.latest < now; });
+  }
+  std::sort(
+      all.begin(), all.end(), [](const Fire& a, const Fire& b) { return a.latest < b.latest; });
+  std::size_t nth = static_cast<std::size_t>(needed - 1);
+  while (nth < all.size() && all[nth].latest < now) {
+    ++nth;
+  }
+  if (nth >= all.size()) {
+    return false;
+  }
+  evidence.latest = all[nth].latest;
   std::sort(all.begin(), all.end(), [](const Fire& a, const Fire& b) {
     return std::tie(a.earliest, a.task->since, a.task->task->id) <
            std::tie(b.earliest, b.task->since, b.task->task->id);
   });
-  evidence.earliest = all[static_cast<std::size_t>(nth)].earliest;
+  evidence.earliest = all[nth].earliest;
   std::erase_if(all, [&](const Fire& fire) { return fire.earliest > evidence.latest; });
+  return true;
 }
 
 void hold_still(PanicForecastState& state, PanicForecastEvidence& evidence) {
@@ -208,6 +227,12 @@ void hold_still(PanicForecastState& state, PanicForecastEvidence& evidence) {
   }
   state.earliest = evidence.earliest;
   state.latest = evidence.latest;
+}
+
+bool is_same_rule(const HungTaskSysctls& a, const HungTaskSysctls& b) {
+  return a.timeout_seconds == b.timeout_seconds &&
+         a.check_interval_seconds == b.check_interval_seconds &&
+         a.hung_task_panic == b.hung_task_panic;
 }
 
 std::string summary(const PanicForecastEvidence& evidence, std::size_t task_count) {
@@ -242,6 +267,10 @@ PanicForecastResult detect_panic_forecast(const PanicForecastConfig& config,
     return {.finding = std::nullopt, .known = false};
   }
   const TaskPass& pass = *snapshot.tasks;
+  if (!state.sysctls || !is_same_rule(*state.sysctls, *sysctls)) {
+    state.sysctls = sysctls;
+    state.rule_since = pass.pass_time;
+  }
   // A kernel without these files detects nothing, and so never panics over it.
   if (sysctls->timeout_seconds.value_or(0) == 0) {
     return {};
@@ -260,13 +289,12 @@ PanicForecastResult detect_panic_forecast(const PanicForecastConfig& config,
       std::max(kMinBlocked, std::min(hung_open_after, kernel.timeout / 4));
   const BootTime now = pass.pass_time;
   auto all = fires(state, kernel, clock, min_blocked, now, tasks);
-  if (all.size() < needed) {
+  PanicForecastEvidence evidence;
+  if (!keep_possible(all, needed, now, evidence)) {
     state.earliest.reset();
     state.latest.reset();
     return {};
   }
-  PanicForecastEvidence evidence;
-  keep_first(all, needed, evidence);
   if (evidence.earliest - now > config.open_within) {
     return {};
   }

@@ -23,6 +23,8 @@ namespace hvguard {
 struct PanicForecastState {
   std::optional<std::uint32_t> jiffies_per_second;  // the kernel's, once known
   ScanClockState scan_clock;
+  std::optional<HungTaskSysctls> sysctls;  // as they were last, and
+  BootTime rule_since;                     // since when they are so, as far as known
   // What was said last: readings jitter by a jiffy, the statement should not.
   std::optional<BootTime> earliest;
   std::optional<BootTime> latest;
