@@ -1,0 +1,216 @@
+#include "ctl/explain.h"
+
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "ctl/format.h"
+
+namespace hvguard::ctl {
+namespace {
+
+using Cause = v1::HungTaskEvidence;
+
+struct Text {
+  std::string_view meaning;
+  std::string_view remedy;
+};
+
+Text hung_task_text(Cause::Cause cause) {
+  switch (cause) {
+    case Cause::CAUSE_BLOCK_IO:
+      return {
+          "  The tasks wait for requests of a block device that do not complete.\n",
+          "  Look at the disk beneath: `hvguardctl status` (DISK), `dmesg`, multipath and SAN or\n"
+          "  NVMe health. Move the VMs away while their disks still answer.\n"};
+    case Cause::CAUSE_FILESYSTEM_JOURNAL:
+      return {
+          "  The tasks wait for the journal of a file system; one slow writer holds up all\n"
+          "  others on that file system.\n",
+          "  Find the disk beneath the file system and who writes to it: `hvguardctl vms --sort\n"
+          "  io`. Do not throttle writes on it, that lengthens the wait.\n"};
+    case Cause::CAUSE_KVM:
+      return {
+          "  The tasks wait inside KVM for another thread of their VM.\n",
+          "  Compare `hvguardctl tasks --stack`; the thread that is not in KVM is the cause.\n"};
+    case Cause::CAUSE_SWAP_IN:
+      return {"  The tasks wait for pages that the host swapped out.\n",
+              "  Free memory on the host or move VMs away: `hvguardctl vms --sort memory`.\n"};
+    case Cause::CAUSE_RECLAIM:
+      return {"  The tasks wait while the kernel looks for memory to free.\n",
+              "  Free memory on the host or move VMs away: `hvguardctl vms --sort memory`.\n"};
+    case Cause::CAUSE_LOCK:
+      return {
+          "  The tasks wait for a lock; whoever holds it is the cause, not they.\n",
+          "  Look at the lock's owner in the evidence: `hvguardctl tasks --stack` shows what it\n"
+          "  waits for itself.\n"};
+    case Cause::CAUSE_FROZEN_FS:
+      return {
+          "  The file system is frozen (fsfreeze): its writers wait until it is thawed.\n",
+          "  A backup or snapshot was likely left half done. Thaw it: `fsfreeze -u MOUNTPOINT`.\n"};
+    case Cause::CAUSE_SUSPENDED_DM:
+      return {"  The device-mapper device is suspended: nothing reaches the disk.\n",
+              "  Likely a change of LVM or multipath stopped half way. `dmsetup info` shows it,\n"
+              "  `dmsetup resume DEVICE` ends it.\n"};
+    case Cause::CAUSE_NETWORK_FS:
+      return {"  The tasks wait for a server of a network file system.\n",
+              "  Look at the server and the network between: `nfsstat -m`, `ceph -s`, `dmesg`.\n"};
+    case Cause::CAUSE_THROTTLED_BY_US:
+      return {"  The tasks wait because of a limit that hvguard set.\n",
+              "  hvguard loosens it by itself; if not, switch to mode \"observe\" and restart "
+              "hvguardd.\n"};
+    default:
+      return {"  The kernel function that the tasks sleep in is none that hvguard knows.\n",
+              "  Look at their stacks: `hvguardctl tasks --stack`.\n"};
+  }
+}
+
+Text kind_explanation(const v1::Incident& incident) {
+  switch (incident.kind()) {
+    case v1::Incident::KIND_HUNG_TASK:
+      return hung_task_text(incident.evidence().hung_task().cause());
+    case v1::Incident::KIND_PANIC_FORECAST:
+      return {
+          "  kernel.hung_task_panic is set, and enough tasks are blocked: the kernel will panic\n"
+          "  in the window above, and take every VM of this host with it, unless they wake up.\n",
+          "  Repair what the tasks wait for (`hvguardctl incidents` names it), or gain time:\n"
+          "  `sysctl kernel.hung_task_panic=0`. Move VMs away first if they still move.\n"};
+    case v1::Incident::KIND_IO_STALL:
+      return {
+          "  Requests of this VM are in the device and none completes. Tasks may wait in a way\n"
+          "  that the kernel's own watchdog does not see.\n",
+          "  Look at the device: `dmesg`, `hvguardctl vm NAME`, SAN or NVMe health. A suspended\n"
+          "  device-mapper device: `dmsetup resume DEVICE`.\n"};
+    case v1::Incident::KIND_VM_TOPOLOGY:
+      return {
+          "  The VM works, but lives in a place where it cannot be limited alone, or dies with\n"
+          "  something else.\n",
+          "  Give each VM a scope or service of its own; the evidence has the command.\n"};
+    case v1::Incident::KIND_AGENT_BLIND:
+      return {"  hvguard cannot see part of what it watches: no news about it is no good news.\n",
+              "  The evidence says why. `hvguardctl status` shows all sources, and\n"
+              "  `journalctl -u hvguardd` what happened.\n"};
+    default:
+      return {"  This hvguardctl does not know this kind: hvguardd is newer.\n",
+              "  Install hvguardctl of hvguardd's version.\n"};
+  }
+}
+
+std::string fact(std::string_view name, std::string_view value) {
+  return fmt::format("  {:<16} {}\n", name, value);
+}
+
+std::string tasks_text(const google::protobuf::RepeatedPtrField<v1::IncidentTask>& tasks,
+                       const Style& style) {
+  Table table({{"BLOCKED", true}, {"TID", true}, {"PID", true}, {"COMMAND"}, {"VM", false, true}});
+  for (const v1::IncidentTask& task : tasks) {
+    table.add({{task.has_blocked_since_time() ? age_text(task.blocked_since_time(), style.now)
+                                              : std::string(kUnknown)},
+               {fmt::format("{}", task.tid())},
+               {fmt::format("{}", task.pid())},
+               {printable(task.comm())},
+               {task.vm_id().empty() ? std::string(kUnknown) : printable(task.vm_id())}});
+  }
+  return table.empty() ? "" : table.render(style, 2);
+}
+
+std::string of(const v1::HungTaskEvidence& evidence, const Style& style) {
+  std::string out = fact("cause", enum_text(Cause::Cause_Name(evidence.cause()), "CAUSE_"));
+  out += fact("tasks", fmt::format("{}, of {} VMs", evidence.task_count(), evidence.vm_ids_size()));
+  if (!evidence.lock_type().empty()) {
+    out += fact("lock",
+                fmt::format("{}, held by {}",
+                            printable(evidence.lock_type()),
+                            evidence.has_lock_owner_tid()
+                                ? fmt::format("{} {}",
+                                              evidence.lock_owner_tid(),
+                                              printable(evidence.lock_owner_comm()))
+                                : "an unknown task"));
+  }
+  out += tasks_text(evidence.tasks(), style);
+  if (!evidence.stack().empty()) {
+    out += "  stack of the one blocked longest\n";
+  }
+  for (const std::string& function : evidence.stack()) {
+    out += fmt::format("    {}\n", printable(function));
+  }
+  return out;
+}
+
+std::string of(const v1::PanicForecastEvidence& evidence, const Style& style) {
+  std::string out =
+      fact("not before",
+           fmt::format("{} (in {})",
+                       time_text(evidence.earliest_time()),
+                       format_duration(wall_time(evidence.earliest_time()).since_epoch -
+                                       style.now.since_epoch)));
+  out += fact("not after",
+              fmt::format("{}{}",
+                          time_text(evidence.latest_time()),
+                          evidence.upper_bound() ? ", or never: some tasks may be killable" : ""));
+  out += fact("kernel",
+              fmt::format("hung after {}, looks every {}{}, panics at {}, {}",
+                          format_duration(nanoseconds(evidence.timeout_duration())),
+                          format_duration(nanoseconds(evidence.scan_period_duration())),
+                          evidence.scan_phase_known() ? "" : " (when is not known)",
+                          evidence.needed_task_count(),
+                          evidence.reboots() ? "then reboots" : "then stands still"));
+  return out + tasks_text(evidence.tasks(), style);
+}
+
+std::string of(const v1::IoStallEvidence& evidence, const Style& style) {
+  std::string out = fact("in flight", fmt::format("{} requests", evidence.in_flight_count()));
+  out += fact("no completion",
+              fmt::format("since {} ({})",
+                          time_text(evidence.stalled_since_time()),
+                          age_text(evidence.stalled_since_time(), style.now)));
+  if (evidence.has_device_suspended()) {
+    out += fact("device-mapper", evidence.device_suspended() ? "suspended" : "not suspended");
+  }
+  return out;
+}
+
+std::string of(const v1::VmTopologyEvidence& evidence, const Style& /*style*/) {
+  std::string out;
+  for (const int problem : evidence.problems()) {
+    out += fact("problem",
+                enum_text(v1::VmTopologyEvidence::Problem_Name(
+                              static_cast<v1::VmTopologyEvidence::Problem>(problem)),
+                          "PROBLEM_"));
+  }
+  return out + fact("remedy", printable(evidence.remedy()));
+}
+
+std::string of(const v1::AgentBlindEvidence& evidence, const Style& /*style*/) {
+  return fact("source", printable(evidence.source())) +
+         fact("still there", evidence.degraded() ? "approximate data of a fallback" : "nothing") +
+         fact("why", printable(evidence.detail()));
+}
+
+}  // namespace
+
+Explanation explain(const v1::Incident& incident) {
+  const Text text = kind_explanation(incident);
+  return {std::string(text.meaning), std::string(text.remedy)};
+}
+
+std::string evidence_text(const v1::Incident& incident, const Style& style) {
+  const v1::IncidentEvidence& evidence = incident.evidence();
+  switch (evidence.kind_case()) {
+    case v1::IncidentEvidence::kHungTask:
+      return of(evidence.hung_task(), style);
+    case v1::IncidentEvidence::kPanicForecast:
+      return of(evidence.panic_forecast(), style);
+    case v1::IncidentEvidence::kIoStall:
+      return of(evidence.io_stall(), style);
+    case v1::IncidentEvidence::kVmTopology:
+      return of(evidence.vm_topology(), style);
+    case v1::IncidentEvidence::kAgentBlind:
+      return of(evidence.agent_blind(), style);
+    case v1::IncidentEvidence::KIND_NOT_SET:
+      break;
+  }
+  return "  none kept: hvguardd restarted since, or the incident is over\n";
+}
+
+}  // namespace hvguard::ctl

@@ -1,0 +1,83 @@
+// hvguard-gateway: options, signals, readiness and watchdog.
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <systemd/sd-daemon.h>
+
+#include "gateway/gateway.h"
+#include "gateway/log.h"
+#include "gateway/options.h"
+#include "gateway/server.h"
+
+namespace hvguard::gateway {
+namespace {
+
+// Our loops go round at least once a second; one that has not for this long is stuck.
+constexpr Nanoseconds kStuckAfter = std::chrono::seconds(5);
+
+// Blocked in every thread, so that only wait_for_stop() sees them.
+sigset_t block_stop_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGINT);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  // A peer that goes while we write is an error code, never a signal.
+  ::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+void wait_for_stop(const Gateway& gateway, const sigset_t& signals) {
+  const timespec second{1, 0};
+  for (;;) {
+    if (::sigtimedwait(&signals, nullptr, &second) > 0) {
+      return;
+    }
+    if (boot_time_now() - gateway.progress_time() < kStuckAfter) {
+      sd_notify(0, "WATCHDOG=1");
+    }
+  }
+}
+
+int run(const Options& options) {
+  const sigset_t signals = block_stop_signals();
+  limit_grpc_log();
+  auto gateway = Gateway::start(options);
+  if (!gateway) {
+    log_line(Level::kError, gateway.error().message);
+    return 1;
+  }
+  sd_notify(0, "READY=1");
+  log_line(Level::kInfo, fmt::format("{} serves {}", HVGUARD_VERSION, options.listen));
+  wait_for_stop(**gateway, signals);
+  sd_notify(0, "STOPPING=1");
+  (*gateway)->stop();
+  const AcceptorCounts counts = (*gateway)->counts();
+  log_line(Level::kInfo,
+           fmt::format("stopped; connections accepted {}, denied {}, over limit {}, without "
+                       "descriptors {}",
+                       counts.accepted,
+                       counts.denied,
+                       counts.over_limit,
+                       counts.out_of_fds));
+  return 0;
+}
+
+}  // namespace
+}  // namespace hvguard::gateway
+
+int main(int argc, char** argv) {
+  // gRPC has many threads that do little; an arena for each would cost more memory than their data.
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+  const auto parsed = hvguard::gateway::parse_options(argc, argv);
+  if (const auto* farewell = std::get_if<hvguard::gateway::Farewell>(&parsed)) {
+    std::fputs(farewell->text.c_str(), farewell->exit_code == 0 ? stdout : stderr);
+    return farewell->exit_code;
+  }
+  return hvguard::gateway::run(std::get<hvguard::gateway::Options>(parsed));
+}

@@ -1,0 +1,39 @@
+// CoreConnection: one connection to hvguardd's core.sock (AF_UNIX, SOCK_SEQPACKET).
+// Used by the gateway's link thread and by hvguardctl --direct. Every wait has a deadline on the
+// boot clock. Errors say what to do: kUnavailable (not running, went away), kDenied (who may read).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "link/frame_assembler.h"
+
+namespace hvguard::link {
+
+enum class Want { kOneFrame, kEveryFrame };
+
+class CoreConnection {
+ public:
+  static Result<CoreConnection> open(const std::string& path, Want want, BootTime deadline);
+
+  // The next whole frame; none when the deadline passed or wake_fd (-1: none) became readable: the
+  // connection is then still good.
+  Result<std::optional<Frame>> next(BootTime deadline, int wake_fd = -1);
+
+  // Frames that did not arrive whole.
+  [[nodiscard]] std::uint64_t discarded_count() const { return assembler_.discarded_count(); }
+
+ private:
+  explicit CoreConnection(UniqueFd fd) : fd_(std::move(fd)), buffer_(kMaxPacketBytes + 1) {}
+
+  UniqueFd fd_;
+  std::vector<char> buffer_;  // one byte more than a packet may have, to notice larger ones
+  FrameAssembler assembler_;
+};
+
+}  // namespace hvguard::link
