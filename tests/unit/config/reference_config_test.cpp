@@ -1,0 +1,129 @@
+// packaging/hvguard.toml shows every key with its default. Here its commented keys are made real,
+// and must then give exactly the defaults of model/config.h.
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "config/decode.h"
+#include "config/validate.h"
+
+namespace hvguard::config {
+namespace {
+
+// "#key = value" → "key = value"; "# text" stays a comment.
+std::string with_keys_made_real() {
+  std::ifstream file(HVGUARD_REFERENCE_CONFIG);
+  std::ostringstream out;
+  for (std::string line; std::getline(file, line);) {
+    const bool is_key = line.size() > 1 && line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
+    out << (is_key ? line.substr(1) : line) << '\n';
+  }
+  return out.str();
+}
+
+std::set<std::string> all_keys() {
+  std::set<std::string> keys;
+  const auto& tables = *v1::Config::descriptor();
+  for (int i = 0; i < tables.field_count(); ++i) {
+    const auto& fields = *tables.field(i)->message_type();
+    for (int j = 0; j < fields.field_count(); ++j) {
+      keys.insert(tables.field(i)->name() + "." + fields.field(j)->name());
+    }
+  }
+  return keys;
+}
+
+TEST(ReferenceConfig, NamesEveryKeyOnce) {
+  const Draft draft = decode({}, with_keys_made_real(), "hvguard.toml");
+  EXPECT_TRUE(draft.faults.empty());
+  std::set<std::string> keys;
+  for (const auto& [key, origin] : draft.origins) {
+    keys.insert(key);
+  }
+  EXPECT_EQ(keys, all_keys());
+}
+
+TEST(ReferenceConfig, ShowsTheDefaults) {
+  const Validated shown = validate(decode({}, with_keys_made_real(), "hvguard.toml"));
+  ASSERT_TRUE(shown.faults.empty());
+  const hvguard::Config standard;
+  const hvguard::Config& config = shown.config;
+  EXPECT_EQ(config.sampler.interval, standard.sampler.interval);
+  EXPECT_EQ(config.sampler.rescan_interval, standard.sampler.rescan_interval);
+  EXPECT_EQ(config.sampler.use_bpf, standard.sampler.use_bpf);
+  EXPECT_EQ(config.vm_finder.executables, standard.vm_finder.executables);
+  EXPECT_EQ(config.vm_finder.probe_timeout, standard.vm_finder.probe_timeout);
+  EXPECT_EQ(config.hung_task.open_after, standard.hung_task.open_after);
+  EXPECT_EQ(config.hung_task.critical_after, standard.hung_task.critical_after);
+  EXPECT_EQ(config.panic_forecast.open_within, standard.panic_forecast.open_within);
+  EXPECT_EQ(config.io_stall.open_after, standard.io_stall.open_after);
+  EXPECT_EQ(config.vm_topology.pids_headroom_ratio, standard.vm_topology.pids_headroom_ratio);
+  EXPECT_EQ(config.agent_blind.open_after_ticks, standard.agent_blind.open_after_ticks);
+  EXPECT_EQ(config.incidents.resolve_after, standard.incidents.resolve_after);
+  EXPECT_EQ(config.incidents.resolve_after_max, standard.incidents.resolve_after_max);
+  EXPECT_EQ(config.incidents.flap_window, standard.incidents.flap_window);
+  EXPECT_EQ(config.incidents.max_open, standard.incidents.max_open);
+  EXPECT_EQ(config.incidents.max_resolved, standard.incidents.max_resolved);
+  EXPECT_EQ(config.core_socket.path, standard.core_socket.path);
+  EXPECT_EQ(config.core_socket.gateway_user, standard.core_socket.gateway_user);
+  EXPECT_EQ(config.log.level, standard.log.level);
+}
+
+TEST(ReferenceConfig, ChangesNothingAsItIs) {
+  std::ifstream file(HVGUARD_REFERENCE_CONFIG);
+  std::ostringstream text;
+  text << file.rdbuf();
+  ASSERT_FALSE(text.str().empty());
+  const Draft draft = decode({}, text.str(), "hvguard.toml");
+  EXPECT_TRUE(draft.faults.empty());
+  EXPECT_TRUE(draft.origins.empty());
+}
+
+// Each key with another value must reach the struct: a key that validate() forgot would not.
+TEST(Validate, EveryKeyReachesItsStruct) {
+  const Validated changed =
+      validate(decode({},
+                      "[sampler]\ninterval = \"2s\"\nrescan_interval = \"11s\"\n"
+                      "use_bpf = false\n"
+                      "[vm_finder]\nexecutables = [\"x\"]\n"
+                      "probe_timeout = \"3s\"\n"
+                      "[hung_task]\nopen_after = \"11s\"\n"
+                      "critical_after = \"31s\"\n"
+                      "[panic_forecast]\nopen_within = \"91s\"\n"
+                      "[io_stall]\nopen_after = \"6s\"\n"
+                      "[vm_topology]\npids_headroom_ratio = 0.7\n"
+                      "[agent_blind]\nopen_after_ticks = 4\n"
+                      "[incidents]\nresolve_after = \"6s\"\n"
+                      "resolve_after_max = \"6min\"\nflap_window = \"11min\"\n"
+                      "max_open = 1000\nmax_resolved = 200\n"
+                      "[core_socket]\npath = \"/run/x\"\ngateway_user = \"x\"\n"
+                      "[log]\nlevel = \"debug\"\n",
+                      "f"));
+  ASSERT_TRUE(changed.faults.empty());
+  const hvguard::Config& config = changed.config;
+  EXPECT_EQ(config.sampler.interval, seconds(2));
+  EXPECT_EQ(config.sampler.rescan_interval, seconds(11));
+  EXPECT_FALSE(config.sampler.use_bpf);
+  EXPECT_EQ(config.vm_finder.executables, std::vector<std::string>{"x"});
+  EXPECT_EQ(config.vm_finder.probe_timeout, seconds(3));
+  EXPECT_EQ(config.hung_task.open_after, seconds(11));
+  EXPECT_EQ(config.hung_task.critical_after, seconds(31));
+  EXPECT_EQ(config.panic_forecast.open_within, seconds(91));
+  EXPECT_EQ(config.io_stall.open_after, seconds(6));
+  EXPECT_EQ(config.vm_topology.pids_headroom_ratio, 0.7);
+  EXPECT_EQ(config.agent_blind.open_after_ticks, 4U);
+  EXPECT_EQ(config.incidents.resolve_after, seconds(6));
+  EXPECT_EQ(config.incidents.resolve_after_max, seconds(360));
+  EXPECT_EQ(config.incidents.flap_window, seconds(660));
+  EXPECT_EQ(config.incidents.max_open, 1000U);
+  EXPECT_EQ(config.incidents.max_resolved, 200U);
+  EXPECT_EQ(config.core_socket.path, "/run/x");
+  EXPECT_EQ(config.core_socket.gateway_user, "x");
+  EXPECT_EQ(config.log.level, LogLevel::kDebug);
+}
+
+}  // namespace
+}  // namespace hvguard::config
