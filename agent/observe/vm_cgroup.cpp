@@ -121,7 +121,8 @@ Result<VmCgroupReading> VmCgroup::read(std::span<char> buffer, bool with_setting
   reading.cpu_pressure = read_pressure(kCpuPressure, buffer);
   reading.memory_pressure = read_pressure(kMemoryPressure, buffer);
   reading.io_pressure = read_pressure(kIoPressure, buffer);
-  if (with_settings) {
+  if (with_settings || !settings_read_) {
+    settings_read_ = true;
     memory_high_ = read_value(kMemoryHigh, buffer);
     memory_max_ = read_value(kMemoryMax, buffer);
     pids_max_ = read_value(kPidsMax, buffer);

@@ -39,8 +39,8 @@ class VmCgroup {
   [[nodiscard]] CgroupId id() const { return id_; }
 
   // All files of a tick. Fields without their controller are absent. kGone: the cgroup is.
-  // The settings (memory.high, memory.max, pids.max) change seldom: they are read when
-  // with_settings is true and carried on otherwise.
+  // The settings (memory.high, memory.max, pids.max) change seldom: they are read the first time
+  // and when with_settings is true, and carried on otherwise.
   [[nodiscard]] Result<VmCgroupReading> read(std::span<char> buffer, bool with_settings);
   // io.stat: none without the io controller.
   [[nodiscard]] Result<std::vector<IoStatLine>> read_io(std::span<char> buffer) const;
@@ -73,6 +73,7 @@ class VmCgroup {
   DirFd dir_;
   CgroupId id_;
   std::array<KeptFile, kFileCount> files_;
+  bool settings_read_ = false;
   std::optional<std::uint64_t> memory_high_;
   std::optional<std::uint64_t> memory_max_;
   std::optional<std::uint64_t> pids_max_;

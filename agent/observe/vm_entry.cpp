@@ -20,6 +20,15 @@ constexpr Nanoseconds kStartGranularity = std::chrono::milliseconds(10);
 constexpr std::size_t kMaxPathBytes = 1024;
 constexpr std::size_t kMaxUnitBytes = 256;
 
+// Unit names and cgroup paths are used as such (over D-Bus, in cgroupfs), and libvirt's are full of
+// backslashes, so plain ASCII stays as it is. Anything else is no name that systemd makes.
+std::string name_or_safe_text(std::string_view raw, std::size_t max_bytes) {
+  const bool plain = raw.size() <= max_bytes && std::all_of(raw.begin(), raw.end(), [](char c) {
+                       return c >= ' ' && c <= '~';
+                     });
+  return plain ? std::string(raw) : safe_text(raw, max_bytes);
+}
+
 void apply_command_line(VmEntry& entry, const ProbeResult& result) {
   auto& identity = entry.reading.identity;
   auto facts = parse_command_line(*result.executable, *result.command_line);
@@ -62,8 +71,8 @@ void apply_probe(VmEntry& entry, const ProbeResult& result) {
   }
   if (result.cgroup_path && !result.cgroup_path->empty()) {
     const auto unit = unit_of(*result.cgroup_path);
-    identity.unit = safe_text(unit.unit, kMaxUnitBytes);
-    identity.cgroup_path = safe_text(unit.path, kMaxPathBytes);
+    identity.unit = name_or_safe_text(unit.unit, kMaxUnitBytes);
+    identity.cgroup_path = name_or_safe_text(unit.path, kMaxPathBytes);
   }
   if (result.start && !entry.start) {
     entry.start = result.start;

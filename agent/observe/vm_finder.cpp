@@ -404,11 +404,13 @@ void VmFinder::fill_io(const VmEntry& entry,
                        std::span<char> buffer,
                        SourceBook& book) const {
   const std::string subject = to_string(entry.reading.id);
-  if (entry.reading.io_attribution != IoAttribution::kCgroup) {
-    book.gap(Source::kBlockIo,
-             GapReason::kUnsupported,
-             subject,
-             "its cgroup is shared or has no io controller, so that io.stat cannot tell its IO");
+  if (!entry.cgroup || entry.reading.io_attribution != IoAttribution::kCgroup) {
+    book.gap(
+        Source::kBlockIo,
+        GapReason::kUnsupported,
+        subject,
+        "its cgroup is unknown, shared or has no io controller, so that io.stat cannot tell its "
+        "IO");
     return;
   }
   const auto lines = entry.cgroup->read_io(buffer);
@@ -454,23 +456,30 @@ void VmFinder::fill_vm(VmEntry& entry,
     if (!entry.cgroup_error.empty()) {
       book.gap(Source::kVmCgroups, GapReason::kFailed, subject, entry.cgroup_error);
     }
-    return;
+  } else {
+    read_cgroup(entry, snapshot.vms.back(), buffer, options.with_settings, book);
   }
-  auto reading = entry.cgroup->read(buffer, options.with_settings);
+  if (options.with_io_stat) {
+    fill_io(entry, snapshot, buffer, book);
+  }
+}
+
+void VmFinder::read_cgroup(VmEntry& entry,
+                           VmReading& shown,
+                           std::span<char> buffer,
+                           bool with_settings,
+                           SourceBook& book) {
+  auto reading = entry.cgroup->read(buffer, with_settings);
   if (reading) {
-    snapshot.vms.back().cgroup = std::move(*reading);
+    shown.cgroup = std::move(*reading);
   } else if (reading.error().code == Errc::kGone) {
     // Its process was moved away or is about to end; the probe tells where it is now.
     entry.cgroup.reset();
     if (!entry.probe_pending && !entry.probe_again) {
       request_probe(entry);
     }
-    return;
   } else {
-    book.gap(Source::kVmCgroups, reading.error(), subject);
-  }
-  if (options.with_io_stat) {
-    fill_io(entry, snapshot, buffer, book);
+    book.gap(Source::kVmCgroups, reading.error(), to_string(entry.reading.id));
   }
 }
 

@@ -91,6 +91,11 @@ class VmFinder {
                std::span<char> buffer,
                ReadOptions options,
                SourceBook& book);
+  void read_cgroup(VmEntry& entry,
+                   VmReading& shown,
+                   std::span<char> buffer,
+                   bool with_settings,
+                   SourceBook& book);
   void fill_io(const VmEntry& entry,
                Snapshot& snapshot,
                std::span<char> buffer,

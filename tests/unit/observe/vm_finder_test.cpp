@@ -1,0 +1,246 @@
+#include "observe/vm_finder.h"
+
+#include <array>
+#include <string>
+
+#include <sys/stat.h>
+
+#include <gtest/gtest.h>
+
+#include "tree.h"
+#include "wait.h"
+
+namespace hvguard::observe {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Tree;
+using test::wait_for;
+using test::words;
+
+class VmFinderTest : public ::testing::Test {
+ protected:
+  VmFinderTest() {
+    tree_.add_host();
+    tree_.add_process({.pid = 1, .comm = "systemd"});
+    tree_.add_cgroup("/machine.slice/web.scope", "");
+    tree_.add_cgroup("/machine.slice/web.scope/libvirt/emulator", "100\n");
+    tree_.add_process({.pid = 100,
+                       .comm = "qemu-system-x86",
+                       .executable = "/usr/bin/qemu-system-x86_64",
+                       .command_line = words("qemu -name guest=web -m 1G -accel tcg"),
+                       .cgroup = "/machine.slice/web.scope/libvirt/emulator",
+                       .start_ticks = 500});
+    probe_ = HVGUARD_PROBE;
+  }
+
+  void make() {
+    root_.emplace(HostRoot::open(tree_.root()).value());
+    finder_.emplace(std::move(VmFinder::make(*root_, config_, probe_).value()));
+  }
+  void scan() {
+    finder_->begin_scan();
+    finder_->scan_proc(ProcessScanner::Depth::kFull, boot_time_now());
+  }
+  void announce(Pid tgid, bool holds_kvm_vm) {
+    Candidate candidate;
+    candidate.tgid = tgid;
+    candidate.holds_kvm_vm = holds_kvm_vm;
+    finder_->announce(candidate, boot_time_now());
+  }
+  // Runs until so many VMs are shown and no probe is under way.
+  bool settle(std::size_t shown) {
+    return wait_for(10s, [&] {
+      finder_->run(boot_time_now());
+      return finder_->shown().size() == shown && !finder_->next_deadline();
+    });
+  }
+  Snapshot read(VmFinder::ReadOptions options = {true, true}) {
+    Snapshot snapshot;
+    book_.begin_tick(boot_time_now());
+    finder_->refresh(buffer_, boot_time_now());
+    finder_->fill(snapshot, buffer_, options, book_);
+    book_.fill(snapshot);
+    return snapshot;
+  }
+  void hang_the_probe() {
+    tree_.file("probe", "#!/bin/sh\nexec sleep 1000\n");
+    ::chmod(tree_.path("probe").c_str(), 0755);
+    probe_ = tree_.path("probe");
+    config_.probe_timeout = 200ms;
+  }
+
+  Tree tree_;
+  VmFinderConfig config_;
+  std::string probe_;
+  std::optional<HostRoot> root_;
+  std::optional<VmFinder> finder_;
+  std::array<char, 65536> buffer_{};
+  SourceBook book_;
+};
+
+TEST_F(VmFinderTest, FindsByNameAndLearnsTheRest) {
+  make();
+  scan();
+  ASSERT_TRUE(settle(1));
+  EXPECT_TRUE(finder_->changed());
+  const auto snapshot = read();
+  EXPECT_FALSE(finder_->changed());
+  ASSERT_EQ(snapshot.vms.size(), 1U);
+  const auto& vm = snapshot.vms[0];
+  EXPECT_EQ(vm.id.tgid, 100);
+  EXPECT_EQ(vm.id.start, BootTime{5s});
+  EXPECT_EQ(vm.identity.name, "web");
+  EXPECT_EQ(vm.identity.unit, "web.scope");
+  EXPECT_EQ(vm.identity.cgroup_path, "/machine.slice/web.scope");
+  EXPECT_EQ(vm.identity.guest_memory_bytes, 1ULL << 30);
+  EXPECT_EQ(vm.identity.executable, "qemu-system-x86_64");
+  EXPECT_TRUE(vm.identity.probed);
+  ASSERT_EQ(vm.cgroups.size(), 3U);
+  EXPECT_EQ(vm.cgroups[0], vm.id.cgroup) << "the unit's, not the emulator's";
+  EXPECT_EQ(vm.topology.foreign_process_count, 0U);
+  EXPECT_EQ(vm.topology.other_vm_count, 0U);
+  EXPECT_EQ(vm.io_attribution, IoAttribution::kCgroup);
+  ASSERT_TRUE(vm.cgroup);
+  EXPECT_EQ(vm.cgroup->memory_bytes, 1048576U);
+  ASSERT_EQ(snapshot.block_io.size(), 1U);
+  EXPECT_TRUE(snapshot.block_io[0].counts_only);
+  EXPECT_EQ(snapshot.block_io[0].vm, vm.id);
+  EXPECT_EQ(snapshot.block_io[0].by_operation[1].bytes, Counter{8192});
+  EXPECT_EQ(snapshot.source(Source::kVmFinder).state, SourceState::kOk);
+  EXPECT_EQ(snapshot.source(Source::kVmProbe).state, SourceState::kOk);
+  EXPECT_TRUE(snapshot.gaps.empty());
+}
+
+TEST_F(VmFinderTest, AGoneManagerLeavesOneDeparture) {
+  make();
+  scan();
+  ASSERT_TRUE(settle(1));
+  const auto id = read().vms[0].id;
+  tree_.remove("proc/100");
+  finder_->run(boot_time_now());
+  EXPECT_TRUE(finder_->changed());
+  EXPECT_TRUE(finder_->wants_rescan()) << "it may have been a launcher";
+  const auto snapshot = read();
+  EXPECT_TRUE(snapshot.vms.empty());
+  ASSERT_EQ(snapshot.departed_vms.size(), 1U);
+  EXPECT_EQ(snapshot.departed_vms[0].id, id);
+  EXPECT_EQ(snapshot.departed_vms[0].name, "web");
+  EXPECT_TRUE(read().departed_vms.empty());
+}
+
+TEST_F(VmFinderTest, AScriptOfThatNameIsNoVm) {
+  tree_.add_process({.pid = 101, .comm = "qemu-kvm", .executable = "/usr/bin/bash"});
+  make();
+  scan();
+  ASSERT_TRUE(settle(1));
+  announce(101, false);
+  EXPECT_FALSE(finder_->next_deadline()) << "rejected until the next scan";
+  const auto snapshot = read();
+  EXPECT_EQ(snapshot.vms.size(), 1U);
+  EXPECT_TRUE(snapshot.departed_vms.empty()) << "it was never shown";
+}
+
+TEST_F(VmFinderTest, WhoHoldsAKvmDescriptorIsAVmWhateverItsName) {
+  tree_.add_process({.pid = 102, .comm = "lkvm", .executable = "/usr/bin/lkvm"});
+  make();
+  announce(102, true);
+  ASSERT_TRUE(settle(1));
+  const auto snapshot = read();
+  EXPECT_EQ(snapshot.vms[0].identity.accelerator, Accelerator::kKvm);
+  EXPECT_EQ(snapshot.vms[0].identity.manager, VmManager::kUnknown);
+}
+
+TEST_F(VmFinderTest, StuckProbeMeansABareNameAGapAndAnotherTry) {
+  hang_the_probe();
+  make();
+  const BootTime begin = boot_time_now();
+  scan();
+  ASSERT_TRUE(wait_for(10s, [&] {
+    finder_->run(boot_time_now());
+    return finder_->shown().size() == 1;
+  }));
+  EXPECT_LT(boot_time_now() - begin, 1s);
+  ASSERT_TRUE(wait_for(10s, [&] {
+    finder_->run(boot_time_now());
+    return !read().gaps.empty();
+  }));
+  const auto snapshot = read();
+  EXPECT_EQ(snapshot.vms[0].identity.name, "pid-100");
+  EXPECT_FALSE(snapshot.vms[0].identity.probed);
+  ASSERT_EQ(snapshot.gaps.size(), 2U) << "the probe, and with it the cgroup for io.stat";
+  EXPECT_EQ(snapshot.gaps[0].source, Source::kVmProbe);
+  EXPECT_EQ(snapshot.gaps[0].reason, GapReason::kSlow);
+  EXPECT_EQ(snapshot.source(Source::kVmProbe).dropped_count, 1U);
+  // The back-off's end brings the next try; by then the probe works.
+  const auto id = snapshot.vms[0].id;
+  tree_.file("probe", std::string("#!/bin/sh\nexec ") + HVGUARD_PROBE + " \"$@\"\n");
+  ASSERT_TRUE(wait_for(10s, [&] {
+    finder_->run(boot_time_now() + 11s);
+    return finder_->shown()[0]->identity.probed;
+  }));
+  const auto later = read();
+  EXPECT_EQ(later.vms[0].identity.name, "web");
+  EXPECT_EQ(later.vms[0].id, id) << "an identity never changes";
+  EXPECT_TRUE(later.gaps.empty());
+}
+
+TEST_F(VmFinderTest, SharedCgroupIsToldAndCountedBySubmitter) {
+  tree_.add_cgroup("/machine.slice/web.scope", "103\n");
+  tree_.add_process({.pid = 103, .comm = "nginx", .executable = "/usr/sbin/nginx"});
+  make();
+  scan();
+  ASSERT_TRUE(settle(1));
+  const auto snapshot = read();
+  EXPECT_EQ(snapshot.vms[0].topology.foreign_process_count, 1U);
+  EXPECT_EQ(snapshot.vms[0].io_attribution, IoAttribution::kSubmitter);
+  EXPECT_TRUE(snapshot.block_io.empty()) << "io.stat would charge the others' IO to it";
+  ASSERT_EQ(snapshot.gaps.size(), 1U);
+  EXPECT_EQ(snapshot.gaps[0].source, Source::kBlockIo);
+}
+
+TEST_F(VmFinderTest, AMovedManagerIsLookedUpAgain) {
+  make();
+  scan();
+  ASSERT_TRUE(settle(1));
+  const auto id = read().vms[0].id;
+  tree_.add_cgroup("/machine.slice/web.scope/libvirt/emulator", "");
+  tree_.add_cgroup("/other.service", "100\n");
+  tree_.file("proc/100/cgroup", "0::/other.service\n");
+  tree_.file("proc/100/task/100/cgroup", "0::/other.service\n");
+  std::ignore = read();
+  ASSERT_TRUE(settle(1));
+  const auto snapshot = read();
+  EXPECT_EQ(snapshot.vms[0].identity.unit, "other.service");
+  EXPECT_EQ(snapshot.vms[0].id, id);
+}
+
+TEST_F(VmFinderTest, NoCgroupV2IsBlindButVmsAreFound) {
+  tree_.file("proc/self/mountinfo", "");
+  make();
+  scan();
+  ASSERT_TRUE(settle(1));
+  const auto snapshot = read({true, false});
+  EXPECT_EQ(snapshot.source(Source::kVmCgroups).state, SourceState::kBlind);
+  EXPECT_EQ(snapshot.vms[0].identity.name, "web");
+  EXPECT_FALSE(snapshot.vms[0].cgroup);
+  EXPECT_EQ(snapshot.vms[0].io_attribution, IoAttribution::kSubmitter);
+}
+
+TEST_F(VmFinderTest, VmsAreBounded) {
+  for (Pid pid = 1000; pid < 1000 + static_cast<Pid>(kMaxVms) + 3; ++pid) {
+    tree_.file("proc/" + std::to_string(pid) + "/comm", "kvm\n");
+  }
+  tree_.remove("proc/100");
+  probe_.clear();
+  make();
+  scan();
+  const auto snapshot = read();
+  EXPECT_EQ(snapshot.source(Source::kVmFinder).dropped_count, 3U);
+  EXPECT_EQ(snapshot.source(Source::kVmProbe).state, SourceState::kOk) << "not asked yet";
+  finder_->run(boot_time_now());
+  EXPECT_EQ(read().source(Source::kVmProbe).state, SourceState::kBlind);
+}
+
+}  // namespace
+}  // namespace hvguard::observe
