@@ -70,6 +70,8 @@ class Manager {
   [[nodiscard]] VmId id() const {
     return {process_.pid(), lab::start_time(process_.pid()), CgroupId{1}};
   }
+  // How many of its threads are in D.
+  [[nodiscard]] int blocked_threads() const { return lab::blocked_threads(process_.pid()); }
   void go() { lab::store(shared_->go, 1); }
   int run() {
     go();

@@ -125,6 +125,40 @@ TEST(BpfBlockIoStall, RequestsInFlightAtAttachNeverCountBelowZero) {
   EXPECT_GE(second.losses().unseen, 3U);
 }
 
+// More requests than the driver takes at once (128): the VM's wait in the scheduler, and whoever
+// finishes one of the others issues them. They are the VM's all the same.
+TEST(BpfBlockIoStall, RequestsIssuedByOthersBelongToWhoInsertedThem) {
+  const lab::Directory directory;
+  lab::DeadDisk dead(directory);
+  dead.disk().set_scheduler("mq-deadline");
+  BlockIoReader reader = open_block_io();
+  const std::string path = dead.disk().path();
+  constexpr int kOthers = 150;
+  constexpr int kOurs = 8;
+  Manager more([path] { lab::spread_writes(path, kOthers, 0); });
+  Manager manager([path] { lab::spread_writes(path, kOurs, 40 << 20); });
+  const VmId vm = manager.id();
+  ASSERT_TRUE(reader.set_vm(vm, IoAttribution::kSubmitter, {}));
+  dead.freeze();
+  more.go();
+  ASSERT_TRUE(lab::wait_for([&] {
+    const auto reading = reading_of(reader, std::nullopt, dead.disk().id());
+    return reading && reading->in_flight_count.value_or(0) >= 128;
+  }));
+  manager.go();
+  ASSERT_TRUE(lab::wait_for([&] { return manager.blocked_threads() == kOurs; }));
+  const auto queued = reading_of(reader, vm, dead.disk().id());
+  ASSERT_TRUE(queued);
+  EXPECT_EQ(queued->in_flight_count, std::optional<std::uint64_t>(0));
+  dead.revive();
+  EXPECT_EQ(manager.run(), 0);
+  EXPECT_EQ(more.run(), 0);
+  const auto reading = reading_of(reader, vm, dead.disk().id());
+  EXPECT_EQ(counts(*reading, IoOperation::kWrite).operations.value,
+            static_cast<std::uint64_t>(kOurs));
+  EXPECT_EQ(reading->in_flight_count, std::optional<std::uint64_t>(0));
+}
+
 // Registered, dropped and registered again while requests hang: nothing is left behind.
 TEST(BpfBlockIoStall, OwnerChangesWhileInFlightLeaveNothingBehind) {
   const lab::Directory directory;

@@ -151,6 +151,19 @@ void threaded_io(
   }
 }
 
+void spread_writes(const std::string& device, int count, long start) {
+  const UniqueFd fd = open_device(device, O_DIRECT);
+  std::vector<std::thread> running;
+  for (int i = 0; i < count; ++i) {
+    running.emplace_back([&fd, place = start + i * (64L << 10)] {
+      run_io(fd.get(), Direction::kWrite, 1, kBlock, place);
+    });
+  }
+  for (std::thread& thread : running) {
+    thread.join();
+  }
+}
+
 void ring_reads(const std::string& device, int count, bool kernel_poll) {
   const UniqueFd fd = open_device(device, O_DIRECT);
   const Buffer buffer = aligned_buffer(kBlock);

@@ -15,6 +15,9 @@ void direct_io(const std::string& device, Direction direction, int count, std::s
 // mebibyte, from `first_mebibyte` on.
 void threaded_io(
     const std::string& device, Direction direction, int threads, int count, int first_mebibyte = 0);
+// `count` O_DIRECT writes of 4 KiB at once, each in a thread of its own, 64 KiB apart so that none
+// are merged.
+void spread_writes(const std::string& device, int count, long start);
 // `count` O_DIRECT reads of 4 KiB through io_uring, forced to its worker threads (IOSQE_ASYNC) or,
 // with `kernel_poll`, submitted by its polling thread (IORING_SETUP_SQPOLL).
 void ring_reads(const std::string& device, int count, bool kernel_poll);

@@ -21,8 +21,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -219,6 +221,22 @@ BootTime start_time(pid_t pid) {
     fields >> field;
   }
   return {Nanoseconds(std::stoll(field) * (1'000'000'000 / ::sysconf(_SC_CLK_TCK)))};
+}
+
+int blocked_threads(pid_t pid) {
+  int count = 0;
+  std::error_code error;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), error)) {
+    std::ifstream file(entry.path() / "status");
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with("State:")) {
+        count += line.find('D') != std::string::npos ? 1 : 0;
+        break;
+      }
+    }
+  }
+  return count;
 }
 
 DeadDisk::DeadDisk(const Directory& directory) {

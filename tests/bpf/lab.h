@@ -137,6 +137,9 @@ void store(int& value, int next);
 // Start time of a process as the kernel keeps it, to the clock tick (10 ms).
 BootTime start_time(pid_t pid);
 
+// Threads of a process whose state reads D.
+int blocked_threads(pid_t pid);
+
 // A loop device that has stopped answering: its backing file lies on a frozen ext4. Reads and
 // writes that came before revive() hang until then.
 class DeadDisk {
