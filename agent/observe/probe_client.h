@@ -42,6 +42,14 @@ struct ProbeResult {
   std::string error;  // first failure; empty if all is known
 };
 
+// The request that a probe works on.
+struct ActiveProbe {
+  std::uint64_t id = 0;
+  ProbeResult result;
+  BootTime deadline;
+  bool final_stage_seen = false;
+};
+
 class ProbeClient {
  public:
   // Starts nothing yet. An empty path makes every request fail.
@@ -68,12 +76,6 @@ class ProbeClient {
 
  private:
   struct Spawn;  // shared with the thread that starts the process
-  struct Active {
-    std::uint64_t id = 0;
-    ProbeResult result;
-    BootTime deadline;
-    bool final_stage_seen = false;
-  };
 
   bool start_process();
   void end_process();
@@ -89,7 +91,7 @@ class ProbeClient {
   std::shared_ptr<Spawn> spawn_;
   UniqueFd socket_;
   std::deque<ProbeRequest> queue_;
-  std::optional<Active> active_;
+  std::optional<ActiveProbe> active_;
   std::vector<pid_t> undead_;
   std::vector<char> buffer_;
   std::uint64_t next_id_ = 1;

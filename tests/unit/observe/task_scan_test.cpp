@@ -71,8 +71,9 @@ TEST(TaskScan, ProcessesThatVanishAreNothing) {
 TEST(TaskScan, BlockedTasksAreBounded) {
   const Tree tree;
   tree.add_host();
+  tree.file("proc/blocked/status", "State:\tD\nTgid:\t1\nPid:\t1\n");
   for (Pid pid = 100; pid < 100 + static_cast<Pid>(kMaxBlockedTasks) + 5; ++pid) {
-    tree.file("proc/" + std::to_string(pid) + "/status", "State:\tD\nTgid:\t1\nPid:\t1\n");
+    tree.link("proc/" + std::to_string(pid), "blocked");  // cheaper than so many directories
   }
   const auto found = scan(tree);
   EXPECT_EQ(found.pass.blocked.size(), kMaxBlockedTasks);
