@@ -35,7 +35,7 @@ EVERYWHERE = [
     (r"\b(strcpy|strcat|sprintf|gets)\s*\(", "writes without a bound"),
     (r"\bthrow\b(?!\s*\()", "we throw nothing: return Result<T>"),
     (r"#\s*include\s*<iostream>", "iostream is not used (static initialisers)"),
-    (r"\busing\s+namespace\b", "names its namespaces"),
+    (r"^using\s+namespace\b", "a file names its namespaces"),
     (r"/proc/(\{\}|%d|\" *\+).*/stat\b", "stat can block on a task in exec (use status)"),
 ]
 
