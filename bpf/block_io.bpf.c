@@ -30,7 +30,7 @@ const volatile bool use_cgroup = true;
 /* Counters of one account are spread over this many CPU groups, less one; a power of two less 1. */
 const volatile __u32 shard_mask = 0;
 
-/* How many processes are in owner_by_process; 0 makes the submitter's hooks return at once. */
+/* How many processes are in owner_by_process; with 0 nobody asks who submits. */
 __u32 submitter_count;
 
 struct {
@@ -332,14 +332,14 @@ static __always_inline bool is_stale(struct io_pending *entry, struct request *r
 	return request->start_time_ns && (int)(allocated - IO_DETAIL_TIME(entry->detail)) > 0;
 }
 
-/* The account in a detail word, or -1 if it has since been closed. */
-static __always_inline int open_account_of(u64 detail)
+/* This CPU's shard of the account in a detail word; NULL if the account has since been closed. */
+static __always_inline struct io_account *shard_of(u64 detail)
 {
 	struct io_account *shard = account_shard(IO_DETAIL_ACCOUNT(detail));
 
 	if (!shard || (shard->generation & 0xffff) != IO_DETAIL_GENERATION(detail))
-		return -1;
-	return IO_DETAIL_ACCOUNT(detail);
+		return NULL;
+	return shard;
 }
 
 /* The owner found when a bio asked for a flush: its data part is issued by a kworker. */
@@ -354,7 +354,9 @@ static __always_inline int flush_account(struct bio *bio)
 	if (!set)
 		return -1;
 	entry = find_pending(set, identity(bio));
-	return entry ? open_account_of(entry->detail) : -1;
+	if (!entry || !shard_of(entry->detail))
+		return -1;
+	return IO_DETAIL_ACCOUNT(entry->detail);
 }
 
 static __always_inline int follow(struct request *request, u32 state)
@@ -438,8 +440,8 @@ int BPF_PROG(flush_begin, struct bio *bio)
 
 /*
  * Hook: block_rq_insert, in the submitter's context (the plug is flushed by the task that filled
- * it, even from schedule()). Only needed while some VM is known by its process: every request is
- * then noted, others' as well, because a VM's thread may later issue what somebody else inserted.
+ * it, even from schedule()). Attached once a VM is known by its process: every request is then
+ * noted, others' as well, because a VM's thread may later issue what somebody else inserted.
  * Argument: request alone since 5.11.
  */
 SEC("tp_btf/block_rq_insert")
@@ -529,21 +531,21 @@ static __always_inline void count_times(struct io_counts *counts, struct request
 	}
 }
 
-/* Takes the entry away; the account in it, or -1 if there is none or it has since been closed. */
-static __always_inline int take_pending(u64 key)
+/* Takes the entry away; its account, or NULL if there is none or it has since been closed. */
+static __always_inline struct io_account *take_pending(u64 key)
 {
 	struct io_pending_set *set = pending_set(key);
 	struct io_pending *entry;
 	u64 detail;
 
 	if (!set)
-		return -1;
+		return NULL;
 	entry = find_pending(set, key);
 	if (!entry)
-		return -1;
+		return NULL;
 	detail = entry->detail;
 	remove_pending(entry);
-	return open_account_of(detail);
+	return shard_of(detail);
 }
 
 /*
@@ -556,11 +558,11 @@ SEC("tp_btf/block_rq_complete")
 int BPF_PROG(request_complete, struct request *request, blk_status_t error, unsigned int nr_bytes)
 {
 	struct bio *bio = request->bio;
-	struct io_account *shard;
+	struct io_account *shard = NULL;
 	struct io_counts *counts;
 	struct gendisk *disk;
 	bool flush, last, asked_flush;
-	int operation, account = -1;
+	int operation, account;
 	u64 now;
 
 	if (!bio)
@@ -576,10 +578,10 @@ int BPF_PROG(request_complete, struct request *request, blk_status_t error, unsi
 	flush = asked_flush && nr_bytes == 0 && request->__data_len == 0;
 	last = flush || nr_bytes >= request->__data_len;
 	if (flush) {
-		account = take_pending(identity(bio));
+		shard = take_pending(identity(bio));
 		operation = IO_FLUSH;
 	} else if (last) {
-		account = take_pending(identity(request));
+		shard = take_pending(identity(request));
 		if (asked_flush && !in_flush_sequence(request))
 			take_pending(identity(bio));
 	} else {
@@ -587,17 +589,17 @@ int BPF_PROG(request_complete, struct request *request, blk_status_t error, unsi
 		struct io_pending *entry = set ? find_pending(set, identity(request)) : NULL;
 
 		if (entry)
-			account = open_account_of(entry->detail);
+			shard = shard_of(entry->detail);
 	}
-	if (account < 0) {
+	if (!shard) {
 		COUNT(unseen);
 		account = find_account(owner_of_cgroup(bio), disk);
 		if (account < 0)
 			return 0;
+		shard = account_shard(account);
+		if (!shard)
+			return 0;
 	}
-	shard = account_shard(account);
-	if (!shard)
-		return 0;
 
 	counts = &shard->by_operation[operation & 3];
 	now = bpf_ktime_get_ns();

@@ -30,6 +30,7 @@
 #include "io_load.h"
 #include "lab.h"
 #include "observe/ebpf/block_io.h"
+#include "observe/ebpf/support.h"
 
 namespace {
 
@@ -88,21 +89,21 @@ class Load {
   int rounds_;
 };
 
-// Nanoseconds and program runs per IO of all programs that `attach` brought in.
+// Nanoseconds and program runs per IO of the given programs.
 struct PerIo {
   double runs = 0;
   double nanoseconds = 0;
 };
 
 PerIo measure(const Load& load,
-              const std::set<std::uint32_t>& before,
+              const std::set<std::uint32_t>& programs,
               const std::function<void(pid_t)>& prepare) {
   const auto start = program_costs();
   load.run(prepare);
   const auto end = program_costs();
   PerIo result;
   for (const auto& [id, cost] : end) {
-    if (before.contains(id)) {
+    if (!programs.contains(id)) {
       continue;
     }
     const auto earlier = start.find(id);
@@ -124,8 +125,15 @@ std::set<std::uint32_t> loaded_programs() {
 
 void nothing(pid_t /*unused*/) {}
 
+std::set<std::uint32_t> ids_of(const std::vector<observe::BpfProgramStatistics>& programs) {
+  std::set<std::uint32_t> ids;
+  for (const auto& program : programs) {
+    ids.insert(program.id);
+  }
+  return ids;
+}
+
 PerIo measure_ours(const Load& load, std::optional<IoAttribution> how) {
-  const auto before = loaded_programs();
   auto support = observe::probe_bpf("/");
   const char* const root = support.io_on_cgroup2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/blkio";
   support.io_on_cgroup2 = true;  // the id of a v1 cgroup is as good for the cost
@@ -137,7 +145,7 @@ PerIo measure_ours(const Load& load, std::optional<IoAttribution> how) {
   struct stat status{};
   ::stat(root, &status);
   const std::vector<CgroupId> cgroups = {CgroupId{status.st_ino}};
-  return measure(load, before, [&](pid_t pid) {
+  const PerIo cost = measure(load, ids_of(reader->statistics()), [&](pid_t pid) {
     if (how) {
       const VmId vm{pid, lab::start_time(pid), CgroupId{1}};
       if (!reader->set_vm(vm, *how, cgroups)) {
@@ -145,10 +153,19 @@ PerIo measure_ours(const Load& load, std::optional<IoAttribution> how) {
       }
     }
   });
+  for (const auto& program : reader->statistics()) {
+    if (program.run_count > 0) {
+      fmt::print(
+          "  {:<42} {:>5} {:>8.0f}\n",
+          program.name,
+          "",
+          static_cast<double>(program.run_nanoseconds) / static_cast<double>(program.run_count));
+    }
+  }
+  return cost;
 }
 
 PerIo measure_peer(const Load& load, bool pair) {
-  const auto before = loaded_programs();
   const std::unique_ptr<bpf_peers_bpf, void (*)(bpf_peers_bpf*)> object(
       bpf_peers_bpf__open_and_load(), bpf_peers_bpf__destroy);
   if (!object) {
@@ -160,7 +177,7 @@ PerIo measure_peer(const Load& load, bool pair) {
   };
   const auto issue = attach(pair ? object->progs.pair_issue : object->progs.empty_issue);
   const auto complete = attach(pair ? object->progs.pair_complete : object->progs.empty_complete);
-  return measure(load, before, nothing);
+  return measure(load, ids_of(observe::program_statistics(object->obj)), nothing);
 }
 
 std::optional<PerIo> measure_tool(const Load& load, const std::vector<std::string>& command) {
@@ -179,16 +196,22 @@ std::optional<PerIo> measure_tool(const Load& load, const std::vector<std::strin
     arguments.push_back(nullptr);
     ::execv(arguments.front(), arguments.data());
   });
-  // Ready when its programs are there and no more come.
-  std::size_t last = 0;
+  // Ready when its programs are there and no more come. Others' that come meanwhile count as its.
+  std::set<std::uint32_t> programs;
   int unchanged = 0;
   const bool ready = lab::wait_for([&] {
-    const std::size_t now = loaded_programs().size();
-    unchanged = now > before.size() && now == last ? unchanged + 1 : 0;
-    last = now;
-    return unchanged > 50;
+    std::set<std::uint32_t> now = loaded_programs();
+    std::erase_if(now, [&](std::uint32_t id) { return before.contains(id); });
+    unchanged = !now.empty() && now == programs ? unchanged + 1 : 0;
+    programs = std::move(now);
+    return unchanged > 20;
   });
-  return ready ? std::optional(measure(load, before, nothing)) : std::nullopt;
+  if (!ready) {
+    return std::nullopt;
+  }
+  const PerIo cost = measure(load, programs, nothing);
+  // Without an issue and a completion seen per IO it has not attached (it may need kprobes).
+  return cost.runs > 1.5 ? std::optional(cost) : std::nullopt;
 }
 
 void print(const char* name, const PerIo& cost, const PerIo& floor, double reference) {

@@ -112,6 +112,7 @@ TEST(BpfSupport, KernelRefusalIsAnErrorAndPrintsNothing) {
     ::syscall(SYS_capset, &header, none);
     const bool redirected = std::freopen(printed.c_str(), "w", stderr) != nullptr;
     const auto reader = BlockedTaskReader::open(as_root);
+    std::fflush(stderr);
     const bool told = redirected && !reader && reader.error().code == Errc::kDenied &&
                       reader.error().message.starts_with("load BPF object tasks: ");
     lab::store(shared->done, told ? 1 : 2);

@@ -314,8 +314,11 @@ TEST(BpfTasks, TotalsAndClocksOfAPass) {
   ASSERT_TRUE(first.jiffies && first.idle_count && first.hard_count);
   EXPECT_GT(*first.idle_count, 0U);  // every kernel has idle kworkers or rcu threads
 
-  ASSERT_TRUE(reader.clock_error());
-  EXPECT_LT(*reader.clock_error(), milliseconds(5));
+  // A pass that loses its CPU at the wrong moment knows less; it must not stay so.
+  EXPECT_TRUE(lab::wait_for([&] {
+    pass_of(reader);
+    return reader.clock_error() && *reader.clock_error() < milliseconds(2);
+  }));
   ASSERT_TRUE(first.khungtaskd_ran);
   EXPECT_LT(*first.khungtaskd_ran, after);
   EXPECT_GT(*first.khungtaskd_ran, BootTime{});

@@ -2,7 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +13,9 @@
 #include <map>
 #include <optional>
 #include <string_view>
+#include <utility>
 
+#include "observe/ebpf/mapped_array.h"
 #include "shared/block_io.h"
 
 // After it: the skeleton uses its types.
@@ -35,37 +36,6 @@ Nanoseconds clock_now(clockid_t clock) {
   ::clock_gettime(clock, &now);
   return std::chrono::seconds(now.tv_sec) + Nanoseconds(now.tv_nsec);
 }
-
-// An mmapable array map of the kernel's as a span of its values. Counters are read while they grow:
-// each one is a single aligned load.
-template <class T>
-class MappedArray {
- public:
-  MappedArray() = default;
-  MappedArray(const MappedArray&) = delete;
-  MappedArray& operator=(const MappedArray&) = delete;
-  ~MappedArray() {
-    if (!values_.empty()) {
-      ::munmap(values_.data(), values_.size_bytes());
-    }
-  }
-
-  Result<> map(const bpf_map* map, std::string_view what) {
-    static_assert(sizeof(T) % 8 == 0, "the kernel rounds values up to 8 bytes");
-    const std::size_t count = bpf_map__max_entries(map);
-    void* const start =
-        ::mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-    if (start == MAP_FAILED) {
-      return fail_errno(errno, what);
-    }
-    values_ = {static_cast<T*>(start), count};
-    return {};
-  }
-  [[nodiscard]] std::span<T> values() const { return values_; }
-
- private:
-  std::span<T> values_;
-};
 
 std::uint64_t load(const std::uint64_t& value) {
   return __atomic_load_n(&value, __ATOMIC_RELAXED);
@@ -130,6 +100,7 @@ class BlockIoReader::Implementation {
   Result<> prepare_accounts();
   Result<> set_cgroups(Vm& vm, std::vector<std::uint64_t> wanted);
   Result<> set_process(const VmId& id, Vm& vm, bool wanted);
+  Result<> follow_submitters();
   void forget_cgroup(std::uint64_t cgroup, std::uint32_t owner);
   Result<std::size_t> list_accounts();
   void count_in_flight(std::uint32_t now);
@@ -169,6 +140,9 @@ Result<> BlockIoReader::Implementation::open(const BpfSupport& support,
   const std::uint32_t limit = std::clamp(options.max_accounts, 1U, IO_MAX_ACCOUNTS);
   shards_ = shards_for(::libbpf_num_possible_cpus());
   object_->rodata->shard_mask = shards_ - 1;
+  // Only once a VM is known by its process: follow_submitters().
+  bpf_program__set_autoattach(object_->progs.request_insert, false);
+  bpf_program__set_autoattach(object_->progs.request_merge, false);
   object_->rodata->use_cgroup = support.io_on_cgroup2;
   bpf_map__set_max_entries(object_->maps.accounts, limit * shards_);
   bpf_map__set_max_entries(object_->maps.account_by_key, limit);
@@ -255,21 +229,41 @@ Result<> BlockIoReader::Implementation::set_process(const VmId& id, Vm& vm, bool
     return {};
   }
   const auto tgid = static_cast<std::uint32_t>(id.tgid);
+  auto& count = object_->bss->submitter_count;
   if (!wanted) {
     bpf_map__delete_elem(object_->maps.owner_by_process, &tgid, sizeof(tgid), 0);
-    --object_->bss->submitter_count;
-  } else {
-    if (bpf_map__update_elem(object_->maps.owner_by_process,
-                             &tgid,
-                             sizeof(tgid),
-                             &vm.owner,
-                             sizeof(vm.owner),
-                             BPF_ANY) != 0) {
-      return fail_errno(errno, "count IO of one more process");
-    }
-    ++object_->bss->submitter_count;
+    vm.by_process = false;
+    --count;
+    return {};
   }
-  vm.by_process = wanted;
+  if (auto following = follow_submitters(); !following) {
+    return following;
+  }
+  if (bpf_map__update_elem(object_->maps.owner_by_process,
+                           &tgid,
+                           sizeof(tgid),
+                           &vm.owner,
+                           sizeof(vm.owner),
+                           BPF_ANY) != 0) {
+    return fail_errno(errno, "count IO of one more process");
+  }
+  ++count;
+  vm.by_process = true;
+  return {};
+}
+
+// For good: without submitters the programs return at once.
+Result<> BlockIoReader::Implementation::follow_submitters() {
+  for (const auto& [program, link] :
+       {std::pair{object_->progs.request_insert, &object_->links.request_insert},
+        std::pair{object_->progs.request_merge, &object_->links.request_merge}}) {
+    if (*link == nullptr) {
+      *link = bpf_program__attach(program);
+    }
+    if (*link == nullptr) {
+      return fail_errno(errno, "attach to the insertion of requests");
+    }
+  }
   return {};
 }
 
