@@ -97,8 +97,6 @@ class Sampler::Worker {
   bool stopping_ = false;
   bool finished_ = false;
   Breadcrumb breadcrumb_;
-
-  std::mutex deliver_mutex_;  // held during a delivery: stop() waits for the one under way
   Deliver deliver_;
 };
 
@@ -183,7 +181,6 @@ bool Sampler::Worker::stop(Nanoseconds deadline) {
 }
 
 void Sampler::Worker::deliver(std::shared_ptr<const Snapshot> snapshot) {
-  const std::lock_guard lock(deliver_mutex_);
   if (!stopping()) {
     deliver_(std::move(snapshot));
   }
