@@ -77,6 +77,7 @@ void add_incident_commands(CLI::App& app, Options& options) {
   const auto add_filters = [&options](CLI::App* sub) {
     sub->add_option("--kind", options.kinds, "Only this kind; may be repeated")
         ->check(CLI::IsMember(kKinds))
+        ->allow_extra_args(false)
         ->type_name("KIND");
     sub->add_option("--vm", options.vm, "Only about this VM (name, id or UUID)")->type_name("VM");
   };

@@ -1,0 +1,29 @@
+// A made-up host as hvguardd would tell of it, for tests of everything behind core.sock.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "link/frame_assembler.h"
+
+namespace hvguard::test {
+
+// 2026-11-21 07:00:00 UTC: the moment that sample frames tell of.
+inline constexpr WallTime kSampleTime{std::chrono::seconds(1'795'244'400)};
+
+[[nodiscard]] google::protobuf::Timestamp timestamp(WallTime time);
+
+[[nodiscard]] v1::Vm sample_vm(int number, WallTime now);
+[[nodiscard]] v1::BlockedTask sample_task(int number, WallTime now);
+[[nodiscard]] v1::Incident sample_incident(int number, v1::Incident::Kind kind, WallTime now);
+
+// vm01 … with two disks each, one hard and one killable task, one incident of each kind.
+[[nodiscard]] link::Frame sample_frame(std::uint64_t tick, WallTime now, int vm_count = 3);
+
+// As hvguardd sends it: serialized CorePackets, items_per_part items each.
+[[nodiscard]] std::vector<std::string> to_packets(const link::Frame& frame,
+                                                  int items_per_part = 20);
+
+}  // namespace hvguard::test
