@@ -2,8 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
-#include "base/text.h"
 #include "model/names.h"
+#include "publish/safe_line.h"
 
 namespace hvguard::guard {
 namespace {
@@ -36,7 +36,8 @@ void Audit::restored(const std::vector<Incident>& incidents) {
 void Audit::record(const publish::AuditRecord& record) {
   const auto delivery = journal_.write(record);
   if (also_log_ || delivery == publish::Journal::Delivery::kNoJournal) {
-    spdlog::log(level_of(record.priority), "{}", safe_text(record.message, kMaxLoggedBytes));
+    spdlog::log(
+        level_of(record.priority), "{}", publish::safe_line(record.message, kMaxLoggedBytes));
   }
 }
 
@@ -67,7 +68,7 @@ void Audit::sources(const Snapshot& snapshot) {
       spdlog::warn("source {} is {}: {}",
                    to_string(source.source),
                    to_string(source.state),
-                   safe_text(source.detail, kMaxLoggedBytes));
+                   publish::safe_line(source.detail, kMaxLoggedBytes));
     }
     known = source.state;
   }

@@ -8,11 +8,14 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <spdlog/async.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 namespace hvguard::guard {
 namespace {
@@ -74,6 +77,13 @@ spdlog::level::level_enum level_of(LogLevel level) {
   return spdlog::level::info;
 }
 
+void log_protobuf(google::protobuf::LogLevel /*level*/,
+                  const char* /*file*/,
+                  int /*line*/,
+                  const std::string& message) {
+  spdlog::debug("protobuf: {}", safe_text(message, 512));
+}
+
 }  // namespace
 
 bool stderr_is_journal() {
@@ -97,6 +107,8 @@ Result<> start_log(LogLevel level) {
                                                spdlog::async_overflow_policy::overrun_oldest);
     logger->set_level(level_of(level));
     spdlog::set_default_logger(std::move(logger));
+    // It would write to standard error by itself, on the loop.
+    google::protobuf::SetLogHandler(log_protobuf);
   } catch (const std::exception& error) {
     return fail(Errc::kInternal, fmt::format("start the log: {}", error.what()));
   }

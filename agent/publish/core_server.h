@@ -34,9 +34,9 @@ inline constexpr std::size_t kMaxGatewayClients = 6;
 inline constexpr std::uint32_t kMaxAcceptsPerSecond = 64;
 
 struct CoreServerOptions {
-  std::string path;
-  std::optional<uid_t> gateway_uid;  // none: only root
-  std::optional<gid_t> gateway_gid;  // group of the socket file
+  std::string path = {};
+  std::optional<uid_t> gateway_uid = std::nullopt;  // none: only root
+  std::optional<gid_t> gateway_gid = std::nullopt;  // group of the socket file
   // For tests; the defaults are the contract.
   Nanoseconds request_deadline = std::chrono::seconds(10);
   Nanoseconds stall_deadline = std::chrono::seconds(30);

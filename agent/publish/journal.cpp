@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/text.h"
 #include "model/names.h"
+#include "publish/safe_line.h"
 
 namespace hvguard::publish {
 namespace {
@@ -111,7 +111,7 @@ AuditRecord audit_record(const SourceStatus& source) {
                            : fmt::format("source {} is {}: {}",
                                          name,
                                          to_string(source.state),
-                                         safe_text(source.detail, kMaxValueBytes));
+                                         safe_line(source.detail, kMaxValueBytes));
   record.fields = {{"HVGUARD_SOURCE", std::string(name)},
                    {"HVGUARD_STATE", std::string(to_string(source.state))}};
   return record;
@@ -120,11 +120,11 @@ AuditRecord audit_record(const SourceStatus& source) {
 std::string encode_audit(const AuditRecord& record) {
   std::string out =
       fmt::format("MESSAGE={}\nMESSAGE_ID={}\nPRIORITY={}\nSYSLOG_IDENTIFIER=hvguardd\n",
-                  safe_text(record.message, kMaxMessageBytes),
+                  safe_line(record.message, kMaxMessageBytes),
                   message_id(record.kind),
                   static_cast<int>(record.priority));
   for (const auto& [name, value] : record.fields) {
-    out += fmt::format("{}={}\n", name, safe_text(value, kMaxValueBytes));
+    out += fmt::format("{}={}\n", name, safe_line(value, kMaxValueBytes));
   }
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "model/names.h"
+#include "publish/safe_line.h"
 #include "publish/to_proto.h"
 
 namespace hvguard::publish {
@@ -216,7 +217,7 @@ v1::SourceStatus source_to_proto(const SourceStatus& source, const ClockPair& cl
   v1::SourceStatus out;
   out.set_source(std::string(to_string(source.source)));
   out.set_state(to_proto(source.state));
-  out.set_detail(safe_text(source.detail, kMaxDetailBytes));
+  out.set_detail(safe_line(source.detail, kMaxDetailBytes));
   if (source.last_good) {
     *out.mutable_last_good_time() = to_proto(*source.last_good, clocks);
   }

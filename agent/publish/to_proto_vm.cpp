@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "model/names.h"
+#include "publish/safe_line.h"
 #include "publish/to_proto.h"
 
 namespace hvguard::publish {
@@ -31,9 +32,9 @@ void fill_identity(v1::Vm& out, const VmIdentity& identity) {
   if (identity.vcpu_count) {
     out.set_vcpu_count(*identity.vcpu_count);
   }
-  out.set_unit(safe_text(identity.unit, kMaxPathBytes));
+  out.set_unit(safe_line(identity.unit, kMaxPathBytes));
   out.set_cgroup_path(safe_text(identity.cgroup_path, kMaxPathBytes));
-  out.set_probe_error(safe_text(identity.probe_error, kMaxPathBytes));
+  out.set_probe_error(safe_line(identity.probe_error, kMaxPathBytes));
 }
 
 void fill_cgroup(v1::Vm& out, const VmCgroupReading& cgroup) {

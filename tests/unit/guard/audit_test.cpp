@@ -1,0 +1,82 @@
+#include "guard/audit.h"
+
+#include <gtest/gtest.h>
+
+#include "fake_journald.h"
+
+namespace hvguard::guard {
+namespace {
+
+using Messages = std::vector<std::string>;
+
+IncidentChange change(IncidentChange::What what, Severity severity = Severity::kWarning) {
+  IncidentChange out;
+  out.what = what;
+  out.incident.id = "i1";
+  out.incident.kind = IncidentKind::kIoStall;
+  out.incident.severity = severity;
+  out.incident.summary = "s";
+  return out;
+}
+
+struct Audited {
+  FakeJournald journald;
+  Audit audit{publish::Journal::open(journald.path()).value(), false};
+};
+
+constexpr auto kOpened = IncidentChange::What::kOpened;
+constexpr auto kUpdated = IncidentChange::What::kUpdated;
+constexpr auto kResolved = IncidentChange::What::kResolved;
+
+TEST(Audit, EvidenceThatMovesIsNotRepeated) {
+  Audited t;
+  t.audit.changes({change(kOpened)});
+  EXPECT_EQ(t.journald.messages(), Messages{"io_stall opened: s"});
+  t.audit.changes({change(kUpdated), change(kUpdated)});
+  EXPECT_TRUE(t.journald.messages().empty());
+  t.audit.changes({change(kUpdated, Severity::kCritical)});
+  EXPECT_EQ(t.journald.messages(), Messages{"io_stall changed: s"});
+  t.audit.changes({change(kResolved)});
+  EXPECT_EQ(t.journald.messages(), Messages{"io_stall resolved after 0 ms: s"});
+}
+
+TEST(Audit, ARestartAnnouncesNothingAnew) {
+  Audited t;
+  t.audit.restored({change(kOpened).incident});
+  t.audit.changes({change(kUpdated)});
+  EXPECT_TRUE(t.journald.messages().empty());
+  t.audit.changes({change(kResolved)});
+  EXPECT_EQ(t.journald.messages().size(), 1U);
+}
+
+TEST(Audit, AFlapIsAnnounced) {
+  Audited t;
+  t.audit.changes({change(kOpened)});
+  t.audit.changes({change(kResolved)});
+  IncidentChange again = change(kOpened);
+  again.incident.reopen_count = 1;
+  t.audit.changes({again});
+  EXPECT_EQ(t.journald.messages().size(), 3U);
+}
+
+TEST(Audit, SourcesAreToldWhenTheyChange) {
+  Audited t;
+  Snapshot snapshot;
+  for (SourceStatus& source : snapshot.sources) {
+    source.state = SourceState::kOk;
+  }
+  snapshot.sources[0].state = SourceState::kDegraded;  // from the start: logged, not audited
+  t.audit.sources(snapshot);
+  EXPECT_TRUE(t.journald.messages().empty());
+  snapshot.sources[0].state = SourceState::kOk;
+  t.audit.sources(snapshot);
+  EXPECT_EQ(t.journald.messages(), Messages{"source tasks works again"});
+  snapshot.sources[0].state = SourceState::kBlind;
+  snapshot.sources[0].detail = "gone";
+  t.audit.sources(snapshot);
+  t.audit.sources(snapshot);
+  EXPECT_EQ(t.journald.messages(), Messages{"source tasks is blind: gone"});
+}
+
+}  // namespace
+}  // namespace hvguard::guard

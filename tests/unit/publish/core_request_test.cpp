@@ -1,0 +1,52 @@
+#include "publish/core_request.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "hvguard/v1/core_link.pb.h"
+
+namespace hvguard::publish {
+namespace {
+
+std::string subscribe(std::uint32_t version) {
+  v1::CoreRequest request;
+  request.set_protocol_version(version);
+  request.mutable_subscribe_frames();
+  return request.SerializeAsString();
+}
+
+TEST(CoreRequest, TakesBothKinds) {
+  EXPECT_EQ(parse_core_request(subscribe(1)).value(), CoreRequestKind::kSubscribeFrames);
+  v1::CoreRequest request;
+  request.set_protocol_version(1);
+  request.mutable_get_frame();
+  EXPECT_EQ(parse_core_request(request.SerializeAsString()).value(), CoreRequestKind::kGetFrame);
+}
+
+TEST(CoreRequest, RefusesAllElseWithAReason) {
+  EXPECT_EQ(
+      parse_core_request(subscribe(2)).error().message,
+      "protocol version 2 is not spoken here, only 1; gateway, ctl and hvguardd must be of the "
+      "same package");
+  EXPECT_EQ(parse_core_request("\xff\xff\xff\xff").error().message, "not a hvguard.v1.CoreRequest");
+  EXPECT_EQ(parse_core_request("").error().code, Errc::kInvalid);
+  v1::CoreRequest nothing;
+  nothing.set_protocol_version(1);
+  EXPECT_EQ(parse_core_request(nothing.SerializeAsString()).error().message,
+            "the request asks for nothing that is known here");
+  std::string padded = subscribe(1);
+  padded += std::string("\x7a\xff\x04", 3) + std::string(639, 'x');  // field 15, unknown, long
+  EXPECT_EQ(parse_core_request(padded).error().message, "a request has at most 512 bytes");
+}
+
+// A request cut anywhere must be refused or be another valid one; never crash.
+TEST(CoreRequest, CutAtEveryByte) {
+  const std::string whole = subscribe(1);
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_FALSE(parse_core_request(whole.substr(0, i))) << i;
+  }
+}
+
+}  // namespace
+}  // namespace hvguard::publish
