@@ -28,6 +28,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* The blkio controller is on the v2 hierarchy; else a bio's cgroup id says nothing of v2. */
 const volatile bool use_cgroup = true;
+
 /* ---- owners ---- */
 
 static __always_inline u32 owner_of_cgroup(struct bio *bio)
