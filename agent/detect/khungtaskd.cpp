@@ -19,15 +19,15 @@ Jiffies late_bound(const ScanRule& rule) {
 std::optional<Jiffies> aligned_scan(const ScanRule& rule, Jiffies ran) {
   const Jiffies granularity = wheel_granularity(rule.interval);
   const Jiffies slack = phase_slack(rule);
-  if (granularity <= 4 * slack) {
-    return std::nullopt;  // everything looks aligned
+  if (granularity < 64 * slack) {
+    return std::nullopt;  // too many moments look aligned
   }
   const Jiffies nearest = (ran + granularity / 2) / granularity * granularity;
   const Jiffies apart = std::max(nearest, ran) - std::min(nearest, ran);
   return apart <= slack ? std::optional(nearest) : std::nullopt;
 }
 
-// From one known scan to the last one that khungtaskd has run since.
+// From one known scan to the last one that khungtaskd has run since, all under one rule.
 std::optional<LastScan> follow(const ScanRule& rule, LastScan last, const ScanClockInput& input) {
   const Jiffies slack = phase_slack(rule);
   const Jiffies reached = input.ran ? std::min(input.now, *input.ran + slack) : input.now;
@@ -41,18 +41,38 @@ std::optional<LastScan> follow(const ScanRule& rule, LastScan last, const ScanCl
   if (!input.ran || *input.ran <= last.armed + slack) {
     return last;
   }
-  if (*input.ran <= last.scanned + late_bound(rule)) {
-    return LastScan{.scanned = *input.ran, .armed = *input.ran};  // that scan, run late
+  // It ran since: that scan, run late; or the next one, since it scans whenever it runs after last
+  // scan + interval; or it was only woken by a sysctl write.
+  const bool late = *input.ran <= last.scanned + late_bound(rule);
+  if (late || *input.ran + slack >= last.scanned + rule.interval) {
+    return LastScan{.scanned = *input.ran, .armed = *input.ran};
   }
-  last.armed = *input.ran;  // woken by a sysctl write; scans at once if that made it due
-  if (last.scanned + rule.interval <= last.armed) {
-    last.scanned = last.armed;
-  }
+  last.armed = *input.ran;
   return last;
+}
+
+// A sysctl was written since the tick before, which also woke khungtaskd.
+std::optional<LastScan> follow_change(const ScanRule& before,
+                                      const ScanRule& rule,
+                                      LastScan last,
+                                      const ScanClockInput& input) {
+  const Jiffies slack = phase_slack(rule);
+  if (!input.ran || next_scan(before, last) <= *input.ran + slack) {
+    return std::nullopt;  // a scan under the old rule may have come in between, or not
+  }
+  if (*input.ran <= last.armed + slack) {
+    return last;
+  }
+  last.armed = *input.ran;
+  if (last.scanned + rule.interval > last.armed + slack) {
+    return last;
+  }
+  return std::nullopt;  // it scanned at once, but at which of perhaps two writes?
 }
 
 bool same(const ScanRule& a, const ScanRule& b) {
   return a.timeout == b.timeout && a.interval == b.interval &&
+         a.check_interval_seconds == b.check_interval_seconds &&
          a.jiffies_per_second == b.jiffies_per_second;
 }
 
@@ -83,6 +103,7 @@ std::optional<ScanRule> make_scan_rule(std::uint64_t timeout_seconds,
       check_interval_seconds == 0 ? timeout_seconds : check_interval_seconds;
   return ScanRule{.timeout = timeout_seconds * jiffies_per_second,
                   .interval = std::min(interval, timeout_seconds) * jiffies_per_second,
+                  .check_interval_seconds = check_interval_seconds,
                   .jiffies_per_second = jiffies_per_second};
 }
 
@@ -119,30 +140,46 @@ Jiffies phase_slack(const ScanRule& rule) {
 }
 
 void follow_khungtaskd(ScanClockState& state, const ScanRule& rule, const ScanClockInput& input) {
-  const bool rule_changed = state.rule && !same(*state.rule, rule);
+  const Jiffies slack = phase_slack(rule);
+  const std::optional<ScanRule> before = state.rule;
+  const bool rule_changed = before && !same(*before, rule);
+  const bool ran_again = input.ran && state.ran && *input.ran > *state.ran + slack;
   state.rule = rule;
-  if (state.last && state.last->scanned > input.now) {
-    state.last.reset();  // another clock
+  state.ran = input.ran;
+  if (rule_changed) {
+    // The change woke it, so that it ran at the change or has run since.
+    const Jiffies ran = input.ran.value_or(input.now);
+    state.rule_since = ran - std::min(ran, slack);
   }
+
   std::optional<LastScan> from = state.last;
-  if (input.newest_stamp && *input.newest_stamp <= input.now &&
-      (!from || *input.newest_stamp > from->scanned)) {
-    from = LastScan{.scanned = *input.newest_stamp, .armed = *input.newest_stamp};
+  if (from && from->scanned > input.now) {
+    from.reset();  // another clock
   }
-  if (from && rule_changed && input.ran && *input.ran > from->armed) {
-    // The change itself woke it: what came before ran under the old rule.
-    const bool due = from->scanned + rule.interval <= *input.ran;
-    state.last = LastScan{.scanned = due ? *input.ran : from->scanned, .armed = *input.ran};
+  const auto& stamp = input.newest_stamp;
+  // An old stamp says nothing about rounds under a new rule.
+  const bool usable = stamp && *stamp <= input.now && (from || *stamp >= state.rule_since);
+  if (usable && (!from || *stamp + slack >= from->scanned)) {
+    // Exact, where a time on the boot clock is good to the slack.
+    from = LastScan{.scanned = *stamp, .armed = from ? std::max(*stamp, from->armed) : *stamp};
+  }
+  if (from && rule_changed) {
+    state.last = follow_change(*before, rule, *from, input);
     return;
   }
   // A run on the wheel's grid is a scan, and surer than following an old stamp through many rounds,
   // each of which may have been late.
   const bool recent = from && input.now - from->scanned <= 2 * scan_period(rule);
-  const auto on_grid = input.ran && !recent ? aligned_scan(rule, *input.ran) : std::nullopt;
+  const bool ran_since_change = input.ran && *input.ran > state.rule_since + 2 * slack;
+  const auto on_grid = ran_since_change && !recent ? aligned_scan(rule, *input.ran) : std::nullopt;
   if (on_grid) {
     state.last = LastScan{.scanned = *on_grid, .armed = *on_grid};
+  } else if (from) {
+    state.last = follow(rule, *from, input);
+  } else if (ran_again && !rule_changed) {
+    state.last = LastScan{.scanned = *input.ran, .armed = *input.ran};
   } else {
-    state.last = from ? follow(rule, *from, input) : std::nullopt;
+    state.last.reset();
   }
 }
 

@@ -23,8 +23,9 @@ using Jiffies = std::uint64_t;
 
 // The sysctls, in jiffies.
 struct ScanRule {
-  Jiffies timeout = 0;   // hung_task_timeout_secs
-  Jiffies interval = 0;  // min(check_interval or timeout, timeout)
+  Jiffies timeout = 0;                       // hung_task_timeout_secs
+  Jiffies interval = 0;                      // min(check_interval or timeout, timeout)
+  std::uint64_t check_interval_seconds = 0;  // as written: even a write without effect wakes it
   std::uint32_t jiffies_per_second = 0;
 };
 // None if detection is off (timeout 0).
@@ -65,7 +66,9 @@ struct ScanClockInput {
 // Follows khungtaskd from tick to tick. `last` is none while its phase is not known.
 struct ScanClockState {
   std::optional<LastScan> last;
-  std::optional<ScanRule> rule;  // under which `last` holds
+  std::optional<ScanRule> rule;  // of the tick before
+  std::optional<Jiffies> ran;    // of the tick before
+  Jiffies rule_since = 0;        // when the rule was last seen to change
 };
 void follow_khungtaskd(ScanClockState& state, const ScanRule& rule, const ScanClockInput& input);
 

@@ -15,8 +15,9 @@ using std::chrono::seconds;
 
 // The panic comes at the end of the scan, after the reports of the tasks on the console.
 constexpr Nanoseconds kScanDuration = seconds(1);
-// Readings that differ by less are the same statement.
-constexpr Nanoseconds kJitter = milliseconds(500);
+// Readings that differ by less are the same statement: jiffies and the boot clock are not read at
+// one instant.
+constexpr Nanoseconds kJitter = milliseconds(50);
 // No task is looked at before it has been blocked this long, whatever the timeout.
 constexpr Nanoseconds kMinBlocked = seconds(2);
 
@@ -119,13 +120,26 @@ Fire fire_by_scans(const TrackedTask& task,
   const Jiffies slack = phase_slack(rule);
   const std::optional<Jiffies> stamp =
       stamped ? task.task->last_switch_jiffies : std::optional<Jiffies>();
-  // The last scan is known to within the slack; at a bucket's edge that can be worth a bucket.
-  const LastScan sooner = {.scanned = last.scanned - std::min(slack, last.scanned),
-                           .armed = last.armed - std::min(slack, last.armed)};
-  const LastScan later = {.scanned = last.scanned + slack, .armed = last.armed + slack};
-  const Jiffies exact = firing_scan(rule, last, stamp);
-  const Jiffies first = std::min(exact, firing_scan(rule, sooner, stamp));
-  const Jiffies final = std::max(exact, firing_scan(rule, later, stamp));
+  // The last scan and the last sleep are known to within the slack; at a bucket's edge, or where
+  // one level of the wheel begins, that can be worth a bucket.
+  const auto shifted = [&](Jiffies moment, int direction) {
+    return direction < 0 ? moment - std::min(slack, moment) : moment + (direction > 0 ? slack : 0);
+  };
+  Jiffies first = firing_scan(rule, last, stamp);
+  Jiffies final = first;
+  for (const int scan_shift : {-1, 0, 1}) {
+    for (const int sleep_shift : {-1, 0, 1}) {
+      if (last.scanned == last.armed && scan_shift != sleep_shift) {
+        continue;  // one moment
+      }
+      const Jiffies fire = firing_scan(
+          rule,
+          {.scanned = shifted(last.scanned, scan_shift), .armed = shifted(last.armed, sleep_shift)},
+          stamp);
+      first = std::min(first, fire);
+      final = std::max(final, fire);
+    }
+  }
   return {.earliest = clock.boot_time(first - std::min(first, slack)),
           .latest = clock.boot_time(final + slack) + kScanDuration,
           .task = &task};
@@ -222,8 +236,8 @@ void hold_still(PanicForecastState& state, PanicForecastEvidence& evidence) {
     return said && std::max(*said - now, now - *said) <= kJitter;
   };
   if (near(state.earliest, evidence.earliest) && near(state.latest, evidence.latest)) {
-    evidence.earliest = *state.earliest;
-    evidence.latest = *state.latest;
+    evidence.earliest = std::min(*state.earliest, evidence.earliest);
+    evidence.latest = std::max(*state.latest, evidence.latest);
   }
   state.earliest = evidence.earliest;
   state.latest = evidence.latest;
