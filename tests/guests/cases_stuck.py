@@ -143,7 +143,7 @@ def stuck_managers(lab, build, note):
 
 def mount_silent_fuse(lab, name="fuse"):
     """A file system whose one file never answers; returns where it is mounted."""
-    mount_point = lab.mount_point(name)
+    mount_point = lab.folder(name)
     lab.spawn([lab.helper, "serve", mount_point], f"{name}.log")
     wait_for("FUSE mounts", lambda: "mounted" in (lab.logs / f"{name}.log").read_text(), 5)
     return mount_point

@@ -54,7 +54,7 @@ def hostile_names(lab, build, note):
     """Names with escape codes, newlines, commas and kilobytes reach nobody raw."""
     guard = Hvguard(lab, build)
     names = ["evil\x1b[31m\nname, (with) \"all\"\t\x07", "x" * 4000, "plain"]
-    guests = [Guest(lab, name, load="idle", memory_megabytes=64) for name in names]
+    guests = [Guest(lab, name, load="idle") for name in names]
     vms = [wait_for(f"{guest.name[:30]!r} is found with its name",
                     lambda guest=guest: with_name(guard.vm_of(guest)), 5) for guest in guests]
     for vm in vms:

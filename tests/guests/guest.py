@@ -23,7 +23,8 @@ class Disk:
 
 
 class Guest:
-    """Started when made. Its paths carry a number, since names may be anything."""
+    """Started when made. Its paths carry a number, since names may be anything. Less memory than the
+    default does not boot."""
 
     count = 0
 

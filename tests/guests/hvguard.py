@@ -39,7 +39,9 @@ class Hvguard:
         self.api_socket = lab.directory / "api.sock"
         path = lab.directory / "hvguard.toml"
         path.write_text(f'[core_socket]\npath = "{self.core_socket}"\n{config}')
-        self.process = lab.spawn([build["hvguardd"], "--config", path], "hvguardd.log")
+        self.process = lab.spawn(
+            [build["hvguardd"], "--config", path, "--runtime-dir", lab.folder("run"),
+             "--probe", build["hvguard-probe"]], "hvguardd.log")
         self.gateway = None
         wait_for("hvguardd answers", self.answers, 10)
 
@@ -52,7 +54,8 @@ class Hvguard:
         self.gateway = self.lab.spawn(
             [self.build["hvguard-gateway"], "--core-socket", self.core_socket, "--socket",
              self.api_socket], "gateway.log")
-        wait_for("the gateway answers", lambda: self.try_ctl("status"), 10)
+        # Not status: that one falls back to hvguardd itself.
+        wait_for("the gateway answers", lambda: self.try_ctl("vms"), 10)
 
     # ---- questions
 
@@ -90,12 +93,12 @@ class Hvguard:
         return self.ask("vm", vm_id)["vm"]
 
     def tasks(self):
-        return self.ask("tasks").get("blocked_tasks", [])
+        return self.ask("tasks", "--all").get("blocked_tasks", [])
 
     def incidents(self, kind, **wanted):
         """Incidents of a kind, with evidence, whose fields have the wanted values."""
         found = []
-        for incident in self.ask("incidents").get("incidents", []):
+        for incident in self.ask("incidents", "--all").get("incidents", []):
             if incident["kind"] == kind:
                 whole = self.ask("incidents", "show", incident["incident_id"])["incident"]
                 if all(whole.get(field) == value for field, value in wanted.items()):

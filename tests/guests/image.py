@@ -4,6 +4,7 @@ The packages are downloaded with apt and unpacked below .cache/guests; nothing i
 The result is kept under a name made from everything that goes in, so it is built once.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -23,6 +24,7 @@ MODULES = ["virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_
            "virtio_blk"]
 
 
+@functools.cache
 def build(log=lambda text: print(text, file=sys.stderr)):
     """Returns the paths of kernel and initramfs; downloads and builds them if they are not there."""
     CACHE.mkdir(parents=True, exist_ok=True)

@@ -95,7 +95,7 @@ class Lab:
         command("mount", device, mount_point)
         return Ext4(device, mount_point)
 
-    def mount_point(self, name):
+    def folder(self, name):
         path = self.directory / name
         path.mkdir()
         return path
