@@ -20,15 +20,16 @@ void Pipeline::restore(std::vector<Incident> incidents) {
 }
 
 TickResult Pipeline::result(std::vector<IncidentChange> changes,
-                            const std::vector<Condition>& conditions) const {
+                            std::vector<Incident> incidents,
+                            std::vector<Condition> conditions) const {
   TickResult result;
   result.snapshot = previous_;
   result.facts = facts_;
   result.changes = std::move(changes);
-  result.incidents = book_.incidents();
+  result.incidents = std::move(incidents);
   result.dropped_finding_count = book_.dropped_finding_count();
-  result.conditions = conditions;
-  result.schedule_advice = advise_schedule(conditions, result.incidents);
+  result.conditions = std::move(conditions);
+  result.schedule_advice = advise_schedule(result.conditions, result.incidents);
   return result;
 }
 
@@ -39,15 +40,15 @@ TickResult Pipeline::step(std::shared_ptr<const Snapshot> snapshot) {
       book_.update(snapshot->boot_time, snapshot->boot_id, std::move(out.findings), out.held);
   previous_ = std::move(snapshot);
 
-  const auto incidents = book_.incidents();
-  const auto conditions = evaluate_conditions(conditions_,
-                                              {.now = previous_->boot_time,
-                                               .interval = previous_->interval,
-                                               .snapshot = previous_.get(),
-                                               .facts = &facts_,
-                                               .blind = &out.blind,
-                                               .incidents = &incidents});
-  return result(std::move(changes), conditions);
+  auto incidents = book_.incidents();
+  auto conditions = evaluate_conditions(conditions_,
+                                        {.now = previous_->boot_time,
+                                         .interval = previous_->interval,
+                                         .snapshot = previous_.get(),
+                                         .facts = &facts_,
+                                         .blind = &out.blind,
+                                         .incidents = &incidents});
+  return result(std::move(changes), std::move(incidents), std::move(conditions));
 }
 
 TickResult Pipeline::sampler_late(BootTime now,
@@ -61,15 +62,15 @@ TickResult Pipeline::sampler_late(BootTime now,
   auto changes =
       book_.update(now, previous_ ? previous_->boot_id : BootId(), std::move(findings), held);
 
-  const auto incidents = book_.incidents();
-  const auto conditions = evaluate_conditions(conditions_,
-                                              {.now = now,
-                                               .interval = config_.sampler.interval,
-                                               .snapshot = nullptr,
-                                               .facts = nullptr,
-                                               .blind = &held,
-                                               .incidents = &incidents});
-  return result(std::move(changes), conditions);
+  auto incidents = book_.incidents();
+  auto conditions = evaluate_conditions(conditions_,
+                                        {.now = now,
+                                         .interval = config_.sampler.interval,
+                                         .snapshot = nullptr,
+                                         .facts = nullptr,
+                                         .blind = &held,
+                                         .incidents = &incidents});
+  return result(std::move(changes), std::move(incidents), std::move(conditions));
 }
 
 }  // namespace hvguard

@@ -46,7 +46,8 @@ class Pipeline {
 
  private:
   [[nodiscard]] TickResult result(std::vector<IncidentChange> changes,
-                                  const std::vector<Condition>& conditions) const;
+                                  std::vector<Incident> incidents,
+                                  std::vector<Condition> conditions) const;
 
   Config config_;
   DetectorsState detectors_;

@@ -93,23 +93,17 @@ bool can_fire(const TrackedTask& task, const Kernel& kernel, BootTime now) {
   return !task.cause.self_waking || !wakes_in_time;
 }
 
-// Where neither the marks nor the phase are known: the first scan that saw it is at most one period
-// after it blocked, and the one that fires is the first at least the timeout later. Both ends can
-// lie in the past: that a panic did not come is an answer too (see keep_possible()).
-Fire fire_by_bounds(const TrackedTask& task,
-                    const Kernel& kernel,
-                    BootTime rule_since,
-                    BootTime now,
-                    bool stamped) {
+// Where the phase is not known: the first scan that saw the task is at most one period after it
+// blocked, and the one that fires is the first at least the timeout later. Both ends can lie in the
+// past: that a panic did not come is an answer too (see keep_possible()).
+Fire fire_by_bounds(const TrackedTask& task, const Kernel& kernel, BootTime rule_since) {
   const Nanoseconds rounds =
       kernel.scan_period *
       ((kernel.timeout + kernel.scan_period - Nanoseconds(1)) / kernel.scan_period);
-  const bool seen = stamped || task.blocked_class == BlockedClass::kUnknown;
-  const BootTime first = seen ? task.since : std::max(task.since, now);
-  return {
-      .earliest = first + kernel.timeout,
-      .latest = std::max(first, rule_since - rounds) + kernel.scan_period + rounds + kScanDuration,
-      .task = &task};
+  return {.earliest = task.since + kernel.timeout,
+          .latest = std::max(task.since, rule_since - rounds) + kernel.scan_period + rounds +
+                    kScanDuration,
+          .task = &task};
 }
 
 Fire fire_by_scans(const TrackedTask& task,
@@ -196,7 +190,7 @@ std::vector<Fire> fires(const PanicForecastState& state,
                           task.task->last_switch_count.has_value();
     all.push_back(by_scans
                       ? fire_by_scans(task, *kernel.rule, *state.scan_clock.last, *clock, stamped)
-                      : fire_by_bounds(task, kernel, state.rule_since, now, stamped));
+                      : fire_by_bounds(task, kernel, state.rule_since));
   }
   return all;
 }
