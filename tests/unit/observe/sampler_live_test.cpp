@@ -30,7 +30,7 @@ class FakeManager {
   explicit FakeManager(const test::Tree& tree, const std::string& name) {
     std::filesystem::create_directories(tree.path("bin"));
     std::filesystem::copy_file(
-        "/bin/sleep", tree.path("bin/" + name), std::filesystem::copy_options::overwrite_existing);
+        "/bin/sleep", tree.path("bin/" + name), std::filesystem::copy_options::skip_existing);
     std::string path = tree.path("bin/" + name);
     std::string word = "1000";
     std::vector<char*> arguments = {path.data(), word.data(), nullptr};

@@ -144,7 +144,7 @@ TEST(VmCgroupLive, RemovedCgroupIsGone) {
 TEST_F(VmCgroupTest, TopologyJudgesWhoElseIsThere) {
   tree_.file("cgroup/vm.scope/libvirt/emulator/cgroup.procs", "100\n101\n102\n103\n104\n105\n");
   tree_.add_process({.pid = 101, .comm = "swtpm"});
-  tree_.add_process({.pid = 102, .comm = "vhost-100", .kernel_thread = true});
+  tree_.add_process({.pid = 102, .comm = "kvm-pit/100", .kernel_thread = true});
   tree_.add_process({.pid = 103, .comm = "nginx"});
   tree_.add_process({.pid = 104, .comm = "gone", .state = 'Z'});
   TopologyPass pass(*root_, [](Pid pid) { return pid == 100 || pid == 105; });

@@ -141,6 +141,16 @@ TEST_F(VmFinderTest, AScriptOfThatNameIsNoVm) {
   EXPECT_TRUE(snapshot.departed_vms.empty()) << "it was never shown";
 }
 
+TEST_F(VmFinderTest, AManagerThatVanishesWhileItIsProbedIsNeverShown) {
+  tree_.remove("proc/100/cmdline");
+  make();
+  scan();
+  ASSERT_TRUE(settle(0));
+  const auto snapshot = read();
+  EXPECT_TRUE(snapshot.vms.empty());
+  EXPECT_TRUE(snapshot.departed_vms.empty());
+}
+
 TEST_F(VmFinderTest, WhoHoldsAKvmDescriptorIsAVmWhateverItsName) {
   tree_.add_process({.pid = 102, .comm = "lkvm", .executable = "/usr/bin/lkvm"});
   make();
