@@ -41,8 +41,8 @@ def hung_task(lab, build, note):
     tasks = [task for task in guard.tasks() if task["pid"] == guest.pid]
     expect([task["state"] for task in tasks] == ["STATE_HARD"] * len(tasks) and tasks,
            f"tasks are {tasks}")
-    expect(guard.vm_of(guest)["open_incident_ids"] == [incident["incident_id"]],
-           "the VM does not name its incident")
+    named = guard.vm_of(guest)["open_incident_ids"]
+    expect(incident["incident_id"] in named, f"the VM names {named}, not its hung_task")
 
     thawed = time.time()
     disk.thaw()
@@ -112,33 +112,52 @@ def dead_disk(lab, build, note):
 
 def stuck_managers(lab, build, note):
     """VM managers that hold mmap_lock or exec_update_lock for ever stop no tick."""
-    guard = Hvguard(lab, build)
     manager = lab.directory / "qemu-system-x86_64"
     shutil.copy(lab.helper, manager)
-
-    mapped = lab.spawn([manager, "mmap", mount_silent_fuse(lab, "first") / "file", "-name",
-                        "guest=stuck-in-mmap", "-m", "64"], "mapped.log")
+    # Stuck when hvguardd comes: even their command lines cannot be read.
+    mapped = start_manager(lab, manager, "mmap", "found-in-mmap")
     wait_for("a manager is stuck in mmap", lambda: is_in_d(mapped.pid), 5)
-    note("stuck in mmap: " + expect_steady_ticks(guard))
-    vm = wait_for("the manager stuck in mmap is listed", lambda: guard.vm_of(mapped), 5)
-    note(f"it is listed as {vm['name']!r}, {vm.get('probe_error', 'probed in time')!r}")
+    executing = start_manager(lab, manager, "exec", "found-in-exec")
+    exec_now(lab, executing, "found-in-exec")
 
-    fuse = mount_silent_fuse(lab, "second")
-    executing = lab.spawn([manager, "exec", fuse / "file", "-name", "guest=stuck-in-exec",
-                           "-m", "64"], "executing.log", stdin=subprocess.PIPE)
-    vm = wait_for("it is listed", lambda: guard.vm_of(executing), 5)
-    wait_for("it is named", lambda: guard.vm_of(executing)["name"] == "stuck-in-exec", 5)
-    executing.stdin.write(b"x")
-    executing.stdin.flush()
-    server_log = lab.logs / "second.log"
-    wait_for("it closes its file", lambda: "flushing" in server_log.read_text(), 5)
-    note("stuck in exec: " + expect_steady_ticks(guard))
-    expect(guard.vm_of(executing), "the manager stuck in exec is no longer listed")
+    guard = Hvguard(lab, build)
+    note("two managers stuck before the start: " + expect_steady_ticks(guard))
+    for process, what in ((mapped, "mmap"), (executing, "exec")):
+        vm = wait_for(f"the manager stuck in {what} is listed", lambda: guard.vm_of(process), 12)
+        note(f"stuck in {what}: listed as {vm['name']!r}; {vm['probe_error'] or 'probed'}")
+    error = guard.vm_of(mapped)["probe_error"]
+    expect(error, "the command line of a task that holds mmap_lock cannot have been read")
+
+    # Known first, then stuck.
+    later = start_manager(lab, manager, "exec", "known-then-stuck")
+    wait_for("it is named", lambda: name_of(guard, later) == "known-then-stuck", 5)
+    exec_now(lab, later, "known-then-stuck")
+    note("a third one, stuck in exec after it was found: " + expect_steady_ticks(guard))
+    expect(name_of(guard, later) == "known-then-stuck", "it is no longer listed by its name")
 
     guest = Guest(lab, "healthy", load="idle")
     wait_for("another VM is found", lambda: guard.vm_of(guest), 2)
-    wait_for("it is named", lambda: guard.vm_of(guest)["name"] == "healthy", 5)
-    note(f"another VM is found and named {time.time() - guest.exec_time:.1f} s after its exec")
+    wait_for("it is named", lambda: name_of(guard, guest) == "healthy", 5)
+    note(f"a healthy VM is found and named {time.time() - guest.exec_time:.1f} s after its exec")
+
+
+def start_manager(lab, program, how, name):
+    """A process that looks like a VM manager and has a silent FUSE server of its own to hang on."""
+    fuse = mount_silent_fuse(lab, name)
+    return lab.spawn([program, how, fuse / "file", "-name", f"guest={name}", "-m", "64"],
+                     f"{name}.manager.log", stdin=subprocess.PIPE)
+
+
+def exec_now(lab, process, name):
+    process.stdin.write(b"x")
+    process.stdin.flush()
+    log = lab.logs / f"{name}.log"
+    wait_for("a file that never closes is being closed", lambda: "flushing" in log.read_text(), 5)
+
+
+def name_of(guard, process):
+    vm = guard.vm_of(process)
+    return vm and vm["name"]
 
 
 def mount_silent_fuse(lab, name="fuse"):

@@ -52,10 +52,15 @@ class Hvguard:
 
     def start_gateway(self):
         self.gateway = self.lab.spawn(
-            [self.build["hvguard-gateway"], "--core-socket", self.core_socket, "--socket",
+            [self.build["hvguard-gateway"], "--core-socket", self.core_socket, "--listen",
              self.api_socket], "gateway.log")
         # Not status: that one falls back to hvguardd itself.
-        wait_for("the gateway answers", lambda: self.try_ctl("vms"), 10)
+        wait_for("the gateway answers", self.gateway_answers, 10)
+
+    def gateway_answers(self):
+        if self.gateway.poll() is not None:
+            raise Failed(f"hvguard-gateway ended with {self.gateway.returncode}")
+        return self.try_ctl("vms")
 
     # ---- questions
 

@@ -6,9 +6,9 @@
 //   stuck_task mmap FILE …           sleeps in mmap() with mmap_lock held for write: a page of FILE
 //                                    is being read, and mapping it uncached waits for that page
 //                                    (fs/fuse/file.c, fuse_file_mmap)
-//   stuck_task exec FILE …           waits for a byte on stdin, then sleeps in execve() with
-//                                    exec_update_lock held, closing FILE (fs/exec.c,
-//                                    begin_new_exec; in kernels that close under the lock)
+//   stuck_task exec FILE …           waits for a byte on stdin, then executes itself again and
+//                                    sleeps in that with exec_update_lock held, closing FILE
+//                                    (fs/exec.c, begin_new_exec; in kernels that close under it)
 //   stuck_task read FILE             sleeps killably, waiting for a page of FILE
 //   stuck_task vfork                 sleeps killably, as parent of a vfork child that does nothing
 //
@@ -125,8 +125,8 @@ static int open_file(const char* path) {
 
 static void* read_page(void* fd) {
   char page[kFileSize];
-  if (read(*(int*)fd, page, sizeof(page)) < 0)
-    perror("read");
+  if (pread(*(int*)fd, page, sizeof(page), 0) < 0)
+    perror("pread");
   return NULL;
 }
 
@@ -153,14 +153,15 @@ static void sleep_in_read(const char* path) {
   read_page(&fd);
 }
 
-static void sleep_in_exec(const char* path) {
+static void sleep_in_exec(const char* path, char** words) {
   char byte;
   open_file(path);
   printf("waiting\n");
   if (read(STDIN_FILENO, &byte, 1) != 1)
     die("stdin");
-  execl("/bin/true", "true", (char*)NULL);
-  die("execl");
+  words[1] = "stop";  // never reached: the exec does not end before the server does
+  execv(words[0], words);
+  die(words[0]);
 }
 
 static void sleep_in_vfork(void) {
@@ -182,7 +183,7 @@ int main(int count, char** words) {
   if (count > 2 && strcmp(what, "mmap") == 0)
     sleep_in_mmap(words[2]);
   if (count > 2 && strcmp(what, "exec") == 0)
-    sleep_in_exec(words[2]);
+    sleep_in_exec(words[2], words);
   if (count > 2 && strcmp(what, "read") == 0)
     sleep_in_read(words[2]);
   if (strcmp(what, "vfork") == 0)
