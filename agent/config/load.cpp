@@ -105,12 +105,13 @@ Loaded load(const std::string& path) {
     loaded.faults.push_back(
         {{path, 0, 0}, fmt::format("and {} more faults", draft.dropped_fault_count)});
   }
-  std::stable_sort(loaded.faults.begin(), loaded.faults.end(), [&](const Fault& a, const Fault& b) {
-    const auto order = [&](const Fault& fault) {
-      const auto at = std::find(loaded.files.begin(), loaded.files.end(), fault.origin.file);
-      return std::tuple(at - loaded.files.begin(), fault.origin.line, fault.origin.column);
-    };
-    return order(a) < order(b);
+  const auto place = [&](const Fault& fault) {
+    const auto file = std::find(loaded.files.begin(), loaded.files.end(), fault.origin.file);
+    return std::tuple(
+        file - loaded.files.begin(), fault.origin.line, fault.origin.column, fault.message);
+  };
+  std::sort(loaded.faults.begin(), loaded.faults.end(), [&](const Fault& a, const Fault& b) {
+    return place(a) < place(b);
   });
   return loaded;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/text.h"
 #include "model/names.h"
@@ -240,8 +241,8 @@ std::vector<v1::BlockedTask> blocked_tasks_to_proto(const TickResult& result) {
   const auto since = [&](std::size_t i) {
     return tasks[i].off_cpu_since.value_or(BootTime{Nanoseconds::max()});
   };
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return since(a) < since(b);
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::pair(since(a), a) < std::pair(since(b), b);
   });
   out.reserve(tasks.size());
   for (const std::size_t i : order) {

@@ -21,8 +21,7 @@ void require(bool holds) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hvguard::config;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  Draft draft = decode({}, text.substr(0, size / 2), "a.toml");
-  draft = decode(std::move(draft), text, "b.toml");
+  const Draft draft = decode(decode({}, text.substr(0, size / 2), "a.toml"), text, "b.toml");
   require(draft.faults.size() <= kMaxFaults);
   const Validated validated = validate(draft);
   for (const auto* faults : {&draft.faults, &validated.faults}) {
