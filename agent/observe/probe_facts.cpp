@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "observe/cgroupfs.h"
+#include "observe/host_root.h"
 #include "observe/procfs.h"
 
 namespace hvguard::observe {
@@ -133,8 +134,8 @@ ProbeAnswer command_line_answer(const DirFd& process, const ProbeRequest& reques
 
 }  // namespace
 
-void probe_process(const HostRoot& root, const ProbeRequest& request, const SendAnswer& send) {
-  const auto process = root.proc().open_dir(std::to_string(request.tgid));
+void probe_process(const DirFd& proc, const ProbeRequest& request, const SendAnswer& send) {
+  const auto process = proc.open_dir(std::to_string(request.tgid));
   if (!process) {
     auto answer = answer_to(request, ProbeStage::kCommandLine);
     set_error(answer, process.error());

@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "observe/host_root.h"
+#include "base/fd.h"
 #include "observe/probe_protocol.h"
 
 namespace hvguard::observe {
@@ -13,7 +13,7 @@ namespace hvguard::observe {
 using SendAnswer = std::function<void(const ProbeAnswer&)>;
 
 // Sends kCgroup, kProcess and kCommandLine.
-void probe_process(const HostRoot& root, const ProbeRequest& request, const SendAnswer& send);
+void probe_process(const DirFd& proc, const ProbeRequest& request, const SendAnswer& send);
 // Sends kBus: KillMode of the unit from PID 1, the machine's name from systemd-machined.
 void probe_bus(const ProbeRequest& request, const SendAnswer& send);
 

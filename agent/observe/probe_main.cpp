@@ -24,7 +24,7 @@ void send_answer(const ProbeAnswer& answer) {
   }
 }
 
-int serve(ProbeKind kind, const HostRoot& root) {
+int serve(ProbeKind kind, const DirFd& proc) {
   std::vector<char> buffer(kMaxProbeMessageBytes);
   while (true) {
     const ssize_t size = ::recv(kProbeSocketFd, buffer.data(), buffer.size(), 0);
@@ -42,7 +42,7 @@ int serve(ProbeKind kind, const HostRoot& root) {
     if (kind == ProbeKind::kBus) {
       probe_bus(*request, send_answer);
     } else {
-      probe_process(root, *request, send_answer);
+      probe_process(proc, *request, send_answer);
     }
   }
 }
@@ -51,7 +51,6 @@ int serve(ProbeKind kind, const HostRoot& root) {
 }  // namespace hvguard::observe
 
 int main(int argc, char** argv) {
-  using hvguard::observe::HostRoot;
   using hvguard::observe::ProbeKind;
   const std::vector<std::string> arguments(argv, argv + argc);
   const bool bus = arguments.size() == 3 && arguments[1] == "bus";
@@ -60,9 +59,9 @@ int main(int argc, char** argv) {
         "hvguard-probe is started by hvguardd; it does nothing by hand\n";
     return ::write(STDERR_FILENO, kUsage.data(), kUsage.size()) < 0 ? 3 : 2;
   }
-  const auto root = HostRoot::open(arguments[2]);
-  if (!root) {
+  const auto proc = hvguard::DirFd::open(arguments[2] + "/proc");
+  if (!proc) {
     return EXIT_FAILURE;
   }
-  return hvguard::observe::serve(bus ? ProbeKind::kBus : ProbeKind::kProcess, *root);
+  return hvguard::observe::serve(bus ? ProbeKind::kBus : ProbeKind::kProcess, *proc);
 }

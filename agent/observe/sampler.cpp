@@ -219,6 +219,7 @@ void Sampler::Worker::loop(HostSampler& host) {
     if (auto configuration = take_configuration()) {
       schedule.set_interval(configuration->sampler.interval, boot_time_now());
       host.reconfigure(std::move(configuration->sampler), std::move(configuration->vm_finder));
+      watched_.clear();  // new descriptors may have old numbers
     }
     host.handle_events(boot_time_now());
     watch_events(host);

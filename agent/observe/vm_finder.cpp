@@ -19,6 +19,7 @@ namespace hvguard::observe {
 namespace {
 
 constexpr Nanoseconds kBusBackOff = std::chrono::seconds(60);
+constexpr Nanoseconds kFastLane = std::chrono::milliseconds(300);
 constexpr std::size_t kMaxDepartures = kMaxVms;
 constexpr std::size_t kMaxRejected = 65536;
 // epoll data of the probes' sockets; PIDs are positive.
@@ -61,6 +62,7 @@ VmFinder::VmFinder(const HostRoot& root,
       config_(std::move(config)),
       epoll_(std::move(fd)),
       process_probe_(std::make_unique<ProbeClient>(ProbeKind::kProcess, probe_path, root.path())),
+      slow_probe_(std::make_unique<ProbeClient>(ProbeKind::kProcess, probe_path, root.path())),
       bus_probe_(std::make_unique<ProbeClient>(ProbeKind::kBus, probe_path, root.path())) {}
 
 void VmFinder::reconfigure(VmFinderConfig config) {
@@ -151,6 +153,7 @@ void VmFinder::drop(Pid tgid, BootTime now) {
     }
   }
   process_probe_->cancel(tgid);
+  slow_probe_->cancel(tgid);
   bus_probe_->cancel(tgid);
   entries_.erase(found);
 }
@@ -159,7 +162,8 @@ void VmFinder::drop(Pid tgid, BootTime now) {
 
 void VmFinder::request_probe(VmEntry& entry) {
   entry.probe_again.reset();
-  entry.probe_pending = process_probe_->request(entry.reading.id.tgid, {});
+  auto& probe = entry.failed_probes > 0 ? slow_probe_ : process_probe_;
+  entry.probe_pending = probe->request(entry.reading.id.tgid, {});
   if (!entry.probe_pending) {
     ++dropped_count_;
   }
@@ -252,22 +256,17 @@ void VmFinder::open_cgroup(VmEntry& entry, const std::string& path) {
 
 // ---- events ------------------------------------------------------------------------------------
 
-void VmFinder::watch_probe(const ProbeClient& probe, int& watched) {
-  if (probe.fd() == watched) {
-    return;
-  }
-  watched = probe.fd();  // a closed socket has left the epoll set by itself
-  if (watched >= 0) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = kProbeReady;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, watched, &event);
-  }
-}
-
+// Each time: a new probe's socket may have the number of the one before, whose end took it out of
+// the set. Adding what is there already fails and costs nothing.
 void VmFinder::watch_probes() {
-  watch_probe(*process_probe_, watched_process_fd_);
-  watch_probe(*bus_probe_, watched_bus_fd_);
+  for (const auto* const probe : {&process_probe_, &slow_probe_, &bus_probe_}) {
+    if ((*probe)->fd() >= 0) {
+      epoll_event event{};
+      event.events = EPOLLIN;
+      event.data.u64 = kProbeReady;
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, (*probe)->fd(), &event);
+    }
+  }
 }
 
 void VmFinder::poll_exits(BootTime now) {
@@ -304,12 +303,25 @@ void VmFinder::check_deadlines(BootTime now) {
   }
 }
 
+void VmFinder::run_process_probes(BootTime now) {
+  for (const auto& result : process_probe_->run(now, std::min(config_.probe_timeout, kFastLane))) {
+    const auto entry = entries_.find(result.tgid);
+    if (!result.timed_out || entry == entries_.end()) {
+      take_probe(result, now);
+    } else if (!slow_probe_->request(result.tgid, {})) {
+      entry->second.probe_pending = false;
+      ++dropped_count_;
+    }
+  }
+  for (const auto& result : slow_probe_->run(now, config_.probe_timeout)) {
+    take_probe(result, now);
+  }
+}
+
 void VmFinder::run(BootTime now) {
   poll_exits(now);
   check_deadlines(now);
-  for (const auto& result : process_probe_->run(now, config_.probe_timeout)) {
-    take_probe(result, now);
-  }
+  run_process_probes(now);
   for (const auto& result : bus_probe_->run(now, config_.probe_timeout)) {
     if (result.timed_out || !result.error.empty()) {
       bus_again_ = now + kBusBackOff;
@@ -321,6 +333,7 @@ void VmFinder::run(BootTime now) {
 
 std::optional<BootTime> VmFinder::next_deadline() const {
   auto next = earliest(process_probe_->next_deadline(), bus_probe_->next_deadline());
+  next = earliest(next, slow_probe_->next_deadline());
   for (const auto& [tgid, entry] : entries_) {
     if (!entry.visible) {
       next = earliest(next, entry.reading.found_time + kShowAfter);

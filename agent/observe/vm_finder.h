@@ -83,8 +83,8 @@ class VmFinder {
   void open_cgroup(VmEntry& entry, const std::string& path);
   void poll_exits(BootTime now);
   void check_deadlines(BootTime now);
+  void run_process_probes(BootTime now);
   void watch_probes();
-  void watch_probe(const ProbeClient& probe, int& watched);
   void refresh_vm(VmEntry& entry, TopologyPass& pass, std::span<char> buffer);
   void fill_vm(VmEntry& entry,
                Snapshot& snapshot,
@@ -105,10 +105,11 @@ class VmFinder {
   const HostRoot* root_;
   VmFinderConfig config_;
   UniqueFd epoll_;
+  // Every process is first tried in the fast lane, whose deadline is short; who is stuck there, or
+  // was before, waits in the slow lane with the configured one. So stuck VMs do not delay others.
   std::unique_ptr<ProbeClient> process_probe_;
+  std::unique_ptr<ProbeClient> slow_probe_;
   std::unique_ptr<ProbeClient> bus_probe_;
-  int watched_process_fd_ = -1;
-  int watched_bus_fd_ = -1;
   ProcessScanner scanner_;
   std::map<Pid, VmEntry> entries_;
   std::set<Pid> rejected_;  // until the next scan

@@ -110,12 +110,10 @@ void VmFinder::report(SourceBook& book) {
     book.blind(Source::kVmProbe,
                process_probe_->start_error() +
                    ". New VMs have no name, memory size, unit or cgroup readings");
-  } else if (process_probe_->killed_count() > 0) {
-    book.good(Source::kVmProbe);
-    book.set_dropped(Source::kVmProbe, process_probe_->killed_count());
   } else {
     book.good(Source::kVmProbe);
   }
+  book.set_dropped(Source::kVmProbe, slow_probe_->killed_count());
   if (root_->cgroup() == nullptr) {
     book.blind(Source::kVmCgroups,
                "no cgroup v2 mount in /proc/self/mountinfo. CPU, memory and pressure of VMs are "

@@ -195,6 +195,40 @@ TEST_F(VmFinderTest, StuckProbeMeansABareNameAGapAndAnotherTry) {
   EXPECT_TRUE(later.gaps.empty());
 }
 
+// Opening a FIFO for reading waits for a writer, as reading cmdline waits for mmap_lock.
+TEST_F(VmFinderTest, AStuckProcessDelaysNoOther) {
+  tree_.add_cgroup("/stuck.service", "90\n");
+  tree_.add_process({.pid = 90,
+                     .comm = "kvm",
+                     .executable = "/usr/bin/kvm",
+                     .cgroup = "/stuck.service",
+                     .start_ticks = 7});
+  tree_.remove("proc/90/cmdline");
+  ASSERT_EQ(::mkfifo(tree_.path("proc/90/cmdline").c_str(), 0600), 0);
+  make();
+  const BootTime begin = boot_time_now();
+  scan();
+  const auto probed = [&](Pid pid) {
+    finder_->run(boot_time_now());
+    for (const auto* const vm : finder_->shown()) {
+      if (vm->id.tgid == pid) {
+        return vm->identity.probed || !vm->identity.probe_error.empty();
+      }
+    }
+    return false;
+  };
+  ASSERT_TRUE(wait_for(10s, [&] { return probed(100); }));
+  EXPECT_LT(boot_time_now() - begin, config_.probe_timeout);
+  ASSERT_TRUE(wait_for(10s, [&] { return probed(90); }));
+  const auto snapshot = read();
+  ASSERT_EQ(snapshot.vms.size(), 2U);
+  const auto& stuck = snapshot.vms[0].identity;
+  EXPECT_EQ(stuck.unit, "stuck.service") << "what could be read is kept";
+  EXPECT_EQ(stuck.executable, "kvm");
+  EXPECT_FALSE(stuck.probed);
+  EXPECT_NE(stuck.probe_error.find("cmdline"), std::string::npos) << stuck.probe_error;
+}
+
 TEST_F(VmFinderTest, SharedCgroupIsToldAndCountedBySubmitter) {
   tree_.add_cgroup("/machine.slice/web.scope", "103\n");
   tree_.add_process({.pid = 103, .comm = "nginx", .executable = "/usr/sbin/nginx"});
