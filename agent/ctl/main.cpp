@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <google/protobuf/stubs/logging.h>
 #include <CLI/CLI.hpp>
 
 #include "ctl/commands.h"
@@ -192,6 +193,8 @@ Context make_context(const Options& options) {
 
 int main(int argc, char** argv) {
   using namespace hvguard::ctl;
+  // Its words about broken messages would stand beside our own errors.
+  google::protobuf::SetLogHandler(nullptr);
   Options options;
   double timeout_seconds = 5;
   CLI::App app(

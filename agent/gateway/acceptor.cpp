@@ -64,6 +64,12 @@ void Acceptor::stop() {
   }
 }
 
+void Acceptor::cut_connections() {
+  for (const auto& [key, connection] : connections_) {
+    ::shutdown(connection.duplicate.get(), SHUT_RDWR);
+  }
+}
+
 AcceptorCounts Acceptor::counts() const {
   return {accepted_, denied_, over_limit_, out_of_fds_};
 }

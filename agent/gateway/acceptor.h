@@ -46,6 +46,9 @@ class Acceptor {
 
   Result<> start();
   void stop();
+  // After stop(): ends every connection at its socket. gRPC waits without limit for a peer that
+  // does not read; this is what makes it give up.
+  void cut_connections();
   [[nodiscard]] AcceptorCounts counts() const;
   // When the thread last went round its loop: for the watchdog.
   [[nodiscard]] BootTime progress_time() const { return {Nanoseconds(progress_.load())}; }

@@ -50,8 +50,8 @@ void CoreLink::run() {
   Nanoseconds backoff = kFirstBackoff;
   while (!stopping_) {
     const BootTime tried = boot_time_now();
-    auto connection =
-        link::CoreConnection::open(path_, link::Want::kEveryFrame, tried + kConnectTimeout);
+    auto connection = link::CoreConnection::open(
+        path_, link::Want::kEveryFrame, tried + kConnectTimeout, stop_event_.get());
     if (connection) {
       read_frames(*connection);
     } else {

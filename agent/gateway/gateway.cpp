@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <future>
 #include <optional>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,7 +19,9 @@
 namespace hvguard::gateway {
 namespace {
 
-constexpr Nanoseconds kCallsEndWithin = std::chrono::milliseconds(1200);
+// Calls have this long to end by themselves, then gRPC cancels them, then we cut their connections.
+constexpr Nanoseconds kCallsEndWithin = std::chrono::milliseconds(800);
+constexpr Nanoseconds kCutAfter = std::chrono::milliseconds(1000);
 
 // Asked once, at the start: name services may block.
 std::optional<gid_t> find_group(const std::string& name) {
@@ -114,8 +118,20 @@ void Gateway::stop() {
   incidents_.close();
   statuses_.close();
   if (server_ != nullptr) {
-    server_->shutdown(kCallsEndWithin);
+    end_calls();
   }
+}
+
+void Gateway::end_calls() {
+  std::promise<void> ended;
+  std::thread cutter([this, done = ended.get_future()] {
+    if (done.wait_for(kCutAfter) == std::future_status::timeout && acceptor_ != nullptr) {
+      acceptor_->cut_connections();
+    }
+  });
+  server_->shutdown(kCallsEndWithin);
+  ended.set_value();
+  cutter.join();
 }
 
 BootTime Gateway::progress_time() const {

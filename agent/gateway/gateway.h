@@ -32,6 +32,7 @@ class Gateway {
 
  private:
   explicit Gateway(const Options& options);
+  void end_calls();
 
   const Options options_;
   link::MirrorSlot slot_;

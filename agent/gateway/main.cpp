@@ -45,7 +45,7 @@ void wait_for_stop(const Gateway& gateway, const sigset_t& signals) {
 
 int run(const Options& options) {
   const sigset_t signals = block_stop_signals();
-  limit_grpc_log();
+  limit_library_logs();
   auto gateway = Gateway::start(options);
   if (!gateway) {
     log_line(Level::kError, gateway.error().message);

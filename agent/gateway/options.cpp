@@ -13,7 +13,8 @@ std::variant<Options, Farewell> parse_options(int argc, const char* const* argv)
   CLI::App app(
       "Serves what hvguardd knows over gRPC on a unix socket, without any right of its own.",
       "hvguard-gateway");
-  app.option_defaults()->always_capture_default();
+  app.option_defaults()->always_capture_default()->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeLast);  // a drop-in may append an option again
   app.set_version_flag("--version", "hvguard-gateway " HVGUARD_VERSION, "Show the version");
   app.add_option("--core-socket", options.core_socket, "hvguardd's socket")->type_name("PATH");
   app.add_option("--listen", options.listen, "Socket to serve")->type_name("PATH");

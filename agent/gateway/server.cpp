@@ -3,7 +3,9 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 
@@ -77,6 +79,9 @@ void log_of_grpc(gpr_log_func_args* args) {
 
 Result<std::unique_ptr<Server>> Server::start(grpc::Service& service, bool reflection) {
   grpc::EnableDefaultHealthCheckService(true);
+  if (reflection) {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  }
   std::unique_ptr<Server> server(new Server());
   grpc::ServerBuilder builder;
   set_bounds(builder);
@@ -112,7 +117,9 @@ void Server::shutdown(Nanoseconds within) {
                     std::chrono::duration_cast<std::chrono::microseconds>(within));
 }
 
-void limit_grpc_log() {
+void limit_library_logs() {
+  // Protobuf's words about broken messages say nothing that our own errors do not.
+  google::protobuf::SetLogHandler(nullptr);
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
   gpr_set_log_function(log_of_grpc);
 }

@@ -34,8 +34,8 @@ class Server {
   std::unique_ptr<grpc::Server> server_;
 };
 
-// gRPC's own log lines, which strangers can cause without end: errors only, rate limited. Once,
-// before any use of gRPC.
-void limit_grpc_log();
+// What gRPC and protobuf log by themselves, which strangers can cause without end: only gRPC's
+// errors, rate limited. Once, before any use of gRPC.
+void limit_library_logs();
 
 }  // namespace hvguard::gateway

@@ -4,7 +4,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -15,7 +14,7 @@ namespace hvguard::link {
 namespace {
 
 constexpr std::uint32_t kProtocolVersion = 1;
-constexpr Nanoseconds kFullBacklogRetry = std::chrono::milliseconds(20);
+constexpr int kFullBacklogRetryMs = 20;
 
 enum class Readiness { kReady, kWoken, kTimedOut };
 
@@ -63,7 +62,7 @@ tl::unexpected<Error> connect_failure(int sys_errno, const std::string& path) {
 
 // connect() of a unix socket waits only for room in the listener's backlog, and says EAGAIN on a
 // non-blocking socket; poll() cannot wait for that.
-Result<> connect_until(int fd, const std::string& path, BootTime deadline) {
+Result<> connect_until(int fd, const std::string& path, BootTime deadline, int wake_fd) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(address.sun_path)) {
@@ -81,14 +80,13 @@ Result<> connect_until(int fd, const std::string& path, BootTime deadline) {
     if (error != EAGAIN && error != EINTR) {
       return connect_failure(error, path);
     }
-    if (boot_time_now() >= deadline) {
+    pollfd wake{wake_fd, POLLIN, 0};
+    if (boot_time_now() >= deadline || ::poll(&wake, 1, kFullBacklogRetryMs) > 0) {
       return fail(Errc::kTimeout,
                   fmt::format("hvguardd at {} does not answer: it is too busy or stuck: "
                               "`systemctl status hvguardd`",
                               path));
     }
-    const timespec pause{0, kFullBacklogRetry.count()};
-    ::nanosleep(&pause, nullptr);
   }
 }
 
@@ -113,12 +111,15 @@ Result<> send_request(int fd, Want want, const std::string& path) {
 
 }  // namespace
 
-Result<CoreConnection> CoreConnection::open(const std::string& path, Want want, BootTime deadline) {
+Result<CoreConnection> CoreConnection::open(const std::string& path,
+                                            Want want,
+                                            BootTime deadline,
+                                            int wake_fd) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) {
     return fail_errno(errno, "make a socket");
   }
-  if (auto connected = connect_until(fd.get(), path, deadline); !connected) {
+  if (auto connected = connect_until(fd.get(), path, deadline, wake_fd); !connected) {
     return fail(std::move(connected.error()));
   }
   if (auto sent = send_request(fd.get(), want, path); !sent) {

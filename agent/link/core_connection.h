@@ -19,7 +19,11 @@ enum class Want { kOneFrame, kEveryFrame };
 
 class CoreConnection {
  public:
-  static Result<CoreConnection> open(const std::string& path, Want want, BootTime deadline);
+  // kTimeout at the deadline, or as soon as wake_fd (-1: none) is readable.
+  static Result<CoreConnection> open(const std::string& path,
+                                     Want want,
+                                     BootTime deadline,
+                                     int wake_fd = -1);
 
   // The next whole frame; none when the deadline passed or wake_fd (-1: none) became readable: the
   // connection is then still good.

@@ -259,7 +259,7 @@ std::vector<std::string> to_packets(const link::Frame& frame, int items_per_part
   *parts[0].mutable_frame_part()->mutable_status() = frame.status;
   int items = 0;
   const auto next_part = [&]() -> v1::FramePart& {
-    if (++items > items_per_part) {
+    if (++items > items_per_part || parts.back().ByteSizeLong() > 40'000) {
       parts.emplace_back();
       items = 1;
     }
