@@ -24,6 +24,10 @@ def two_guests(lab, build, note):
     expect(rate > 1 << 20, f"the busy guest writes, yet hvguardd says {rate} B/s")
     expect(write_rate(guard.vm_of(idle)) == 0, "the idle guest has no disk, yet it writes")
     note(f"busy-guest writes {rate / 1e6:.1f} MB/s, idle-guest nothing")
+    # Both live in the test's own cgroup here, so its figures are not theirs.
+    for guest in (busy, idle):
+        cores = guard.vm_of(guest).get("cpu_cores")
+        expect(cores is None, f"{guest.name} has no cgroup of its own, yet uses {cores} cores")
 
     for guest in (busy, idle):
         begin = time.time()
