@@ -148,11 +148,13 @@ std::string of(const v1::PanicForecastEvidence& evidence, const Style& style) {
               fmt::format("{}{}",
                           time_text(evidence.latest_time()),
                           evidence.upper_bound() ? ", or never: some tasks may be killable" : ""));
-  out += fact("kernel",
-              fmt::format("hung after {}, looks every {}{}, panics at {}, {}",
+  out += fact("hung after",
+              fmt::format("{}, counted every {}{}",
                           format_duration(nanoseconds(evidence.timeout_duration())),
                           format_duration(nanoseconds(evidence.scan_period_duration())),
-                          evidence.scan_phase_known() ? "" : " (when is not known)",
+                          evidence.scan_phase_known() ? "" : " (when is not known)"));
+  out += fact("panics at",
+              fmt::format("{} such tasks, {}",
                           evidence.needed_task_count(),
                           evidence.reboots() ? "then reboots" : "then stands still"));
   return out + tasks_text(evidence.tasks(), style);

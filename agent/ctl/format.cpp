@@ -133,7 +133,7 @@ std::string enum_text(std::string_view name, std::string_view prefix) {
   std::string out(name);
   std::ranges::transform(
       out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out.empty() ? std::string(kUnknown) : out;
+  return out.empty() || out == "unspecified" ? std::string(kUnknown) : out;
 }
 
 std::string camel_text(std::string_view name) {

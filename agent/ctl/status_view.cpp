@@ -55,9 +55,12 @@ std::string cost_line(const v1::AgentStatus& agent) {
   text += " of a core, memory ";
   text += bytes_text(
       optional_of(agent, &v1::AgentStatus::has_resident_bytes, &v1::AgentStatus::resident_bytes));
+  const auto took = [](bool known, const google::protobuf::Duration& duration) {
+    return latency_text(known ? std::optional(nanoseconds(duration)) : std::nullopt);
+  };
   text += fmt::format(", reading {}, step {}",
-                      latency_text(nanoseconds(agent.read_duration())),
-                      latency_text(nanoseconds(agent.step_duration())));
+                      took(agent.has_read_duration(), agent.read_duration()),
+                      took(agent.has_step_duration(), agent.step_duration()));
   return text;
 }
 
