@@ -10,6 +10,7 @@
 #include <toml++/toml.h>
 
 #include "base/text.h"
+#include "config/stray_character.h"
 
 namespace hvguard::config {
 namespace {
@@ -227,6 +228,11 @@ Draft decode(Draft draft, std::string_view text, const std::string& file) {
     draft.add_fault({file, 0, 0},
                     fmt::format("longer than {}, which no configuration of hvguard needs",
                                 format_bytes(kMaxConfigBytes)));
+    return draft;
+  }
+  if (const auto stray = find_stray_character(text)) {
+    draft.add_fault({file, stray->line, stray->column},
+                    "a character beyond ASCII stands outside of quotes and comments");
     return draft;
   }
   // toml++ is the one place that throws: a syntax error becomes a Fault right here.

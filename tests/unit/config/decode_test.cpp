@@ -160,6 +160,25 @@ TEST(Decode, TooLongIsRefusedUnread) {
             "f.toml: longer than 256 KiB, which no configuration of hvguard needs");
 }
 
+// "˗" (U+02D7) looks like a minus; it must be named, and must not reach toml++.
+TEST(Decode, CharactersBeyondAsciiOnlyInQuotesAndComments) {
+  EXPECT_EQ(faults_of("[log]\nlevel = \"info\" \xCB\x97\n"),
+            std::vector<std::string>{
+                "f.toml:2:16: a character beyond ASCII stands outside of quotes and comments"});
+  EXPECT_EQ(faults_of("# \xC3\xA4 \"\n\xC3\xA4 = 1\n").at(0).substr(0, 11), "f.toml:2:1:");
+  EXPECT_EQ(faults_of("a = \"x\n\xC3\xA4").at(0).substr(0, 11), "f.toml:2:1:");
+}
+
+TEST(Decode, QuotesAndCommentsTakeAnyCharacter) {
+  for (const std::string fine :
+       {"\xEF\xBB\xBF[log]\n# \xC3\xA4 \" '\n",
+        "[vm_finder]\nexecutables = [\"\xC3\xA4\\\"\xC3\xA4\", '\xC3\xA4\\'] # '\n",
+        "[vm_finder]\nexecutables = [\"\"\"\n\xC3\xA4\"\" \xC3\xA4\"\"\"\"]\n",
+        "[vm_finder]\nexecutables = ['''\\\n\xC3\xA4''', \"b\"]\n"}) {
+    EXPECT_TRUE(faults_of(fine).empty()) << fine << faults_of(fine).at(0);
+  }
+}
+
 TEST(Decode, DeepNestingIsAFault) {
   const std::string deep(5000, '[');
   EXPECT_EQ(decode({}, "a = " + deep, "f.toml").faults.size(), 1U);
