@@ -149,10 +149,9 @@ std::string device_part(const v1::VmDeviceIo& io, const Style& style) {
                         const v1::IoLatency& latency,
                         const v1::IoOperationTotals& totals) {
     out += fmt::format(
-        "  {:<6} {}, half / 99 % within {}; {} in {} operations so far{}\n",
-        name,
-        io_text(rates),
-        latency_line(latency),
+        "  {:<6} {}, half / 99 % within {}\n", name, io_text(rates), latency_line(latency));
+    out += fmt::format(
+        "         {} in {} operations so far{}\n",
         bytes_text(totals.bytes()),
         totals.operation_count(),
         totals.error_count() > 0

@@ -100,6 +100,7 @@ TEST_F(ViewsTest, Vm) {
   const auto incidents = *link::list_incidents(*mirror, {});
   const std::string text = vm_view(link::get_vm(*mirror, request)->vm(), incidents, style);
   expect_golden("vm", text);
+  expect_fits(text, 100);
   v1::Vm unknown;
   unknown.set_name("bare");
   unknown.add_device_ios()->set_counts_only(true);
