@@ -161,21 +161,42 @@ TEST(Decode, TooLongIsRefusedUnread) {
 }
 
 // "˗" (U+02D7) looks like a minus; it must be named, and must not reach toml++.
-TEST(Decode, CharactersBeyondAsciiOnlyInQuotesAndComments) {
-  EXPECT_EQ(faults_of("[log]\nlevel = \"info\" \xCB\x97\n"),
-            std::vector<std::string>{
-                "f.toml:2:16: a character beyond ASCII stands outside of quotes and comments"});
-  EXPECT_EQ(faults_of("# \xC3\xA4 \"\n\xC3\xA4 = 1\n").at(0).substr(0, 11), "f.toml:2:1:");
-  EXPECT_EQ(faults_of("a = \"x\n\xC3\xA4").at(0).substr(0, 11), "f.toml:2:1:");
+TEST(Decode, CharactersBeyondAsciiOnlyInComments) {
+  EXPECT_EQ(
+      faults_of("[log]\nlevel = \"info\" \xCB\x97\n"),
+      std::vector<std::string>{"f.toml:2:16: a character beyond ASCII outside of a comment; in "
+                               "quotes, write it as an escape such as \\u00e4"});
+  for (const std::string text : {"# \xC3\xA4 \"\n\xC3\xA4 = 1\n",
+                                 "a = \"x\n\xC3\xA4",
+                                 "#\n\"\xC3\xA4\"",
+                                 "\n'#\xC3\xA4'",
+                                 "\n\xC3\xA4"}) {
+    EXPECT_EQ(faults_of(text).at(0).substr(0, 9), "f.toml:2:") << text;
+  }
 }
 
-TEST(Decode, QuotesAndCommentsTakeAnyCharacter) {
+TEST(Decode, CommentsTakeAnyCharacterAndQuotesTakeHashes) {
   for (const std::string fine :
        {"\xEF\xBB\xBF[log]\n# \xC3\xA4 \" '\n",
-        "[vm_finder]\nexecutables = [\"\xC3\xA4\\\"\xC3\xA4\", '\xC3\xA4\\'] # '\n",
-        "[vm_finder]\nexecutables = [\"\"\"\n\xC3\xA4\"\" \xC3\xA4\"\"\"\"]\n",
-        "[vm_finder]\nexecutables = ['''\\\n\xC3\xA4''', \"b\"]\n"}) {
+        "[vm_finder]\nexecutables = [\"#\\\"#\", '#\\'] # ' \xC3\xA4\n",
+        "[vm_finder]\nexecutables = [\"\"\"\n#\"\" #\"\"\"\"] # \xC3\xA4\n",
+        "[vm_finder]\nexecutables = ['''\\\n#''', \"b\"] # \xC3\xA4\n"}) {
     EXPECT_TRUE(faults_of(fine).empty()) << fine << faults_of(fine).at(0);
+  }
+}
+
+TEST(Decode, ControlCharactersNowhere) {
+  for (const std::string text : {"[\x01\n[", "#\n#\x7f", "#\n'\x1b'"}) {
+    ASSERT_EQ(faults_of(text).size(), 1U);
+    EXPECT_NE(faults_of(text)[0].find(": a control character, which TOML allows nowhere"),
+              std::string::npos);
+  }
+  EXPECT_TRUE(faults_of("[log]\r\nlevel\t= 'info'\r\n").empty());
+}
+
+TEST(Decode, ATableWithoutANameIsAFault) {
+  for (const std::string text : {"[=", "[,]", "[[=]]", "[", "[\n["}) {
+    EXPECT_EQ(faults_of(text).size(), 1U) << text;
   }
 }
 
