@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <limits>
 #include <tuple>
+#include <utility>
 
 #include "base/parse.h"
 #include "base/text.h"
@@ -197,46 +199,77 @@ class AcceleratorChoice {
   bool differs_ = false;
 };
 
-CommandLineFacts parse_qemu(std::string_view executable, std::string_view command_line) {
-  CommandLineFacts facts;
-  AcceleratorChoice accelerator;
-  std::string proxmox_id;
-  const auto take = [&](std::string_view option, std::string_view value) {
+// What QEMU's options say, one after the other.
+class QemuOptions {
+ public:
+  void take(std::string_view option, std::string_view value) {
     if (option == "name") {
-      for_each_parameter(value, "guest", [&](std::string_view key, std::string_view name) {
-        facts.name = key == "guest" ? safe_name(name) : facts.name;
-      });
+      facts_.name = parameter(value, "guest", "guest", facts_.name, safe_name);
     } else if (option == "uuid") {
-      facts.uuid = parse_uuid(value);
-    } else if (option == "smbios") {  // Proxmox gives the UUID only here
-      for_each_parameter(value, "", [&](std::string_view key, std::string_view uuid) {
-        facts.uuid = key == "uuid" && facts.uuid.empty() ? parse_uuid(uuid) : facts.uuid;
-      });
+      facts_.uuid = parse_uuid(value);
+    } else if (option == "smbios" && facts_.uuid.empty()) {  // Proxmox gives the UUID only here
+      facts_.uuid = parameter(value, "", "uuid", facts_.uuid, parse_uuid);
     } else if (option == "id") {
-      proxmox_id = safe_name(value);
+      proxmox_id_ = safe_name(value);
     } else if (option == "m") {
-      for_each_parameter(value, "size", [&](std::string_view key, std::string_view size) {
-        facts.guest_memory_bytes =
-            key == "size" ? parse_size(size, kMebibyte) : facts.guest_memory_bytes;
-      });
+      facts_.guest_memory_bytes =
+          parameter(value, "size", "size", facts_.guest_memory_bytes, [](std::string_view size) {
+            return parse_size(size, kMebibyte);
+          });
     } else if (option == "smp") {
-      facts.vcpu_count = parse_smp(value);
+      facts_.vcpu_count = parse_smp(value);
     } else if (option == "accel") {
-      for_each_parameter(value, "accel", [&](std::string_view key, std::string_view name) {
-        if (key == "accel") {
-          accelerator.add_list(name);
-        }
-      });
+      take_accelerators(value, "accel");
     } else if (option == "machine" || option == "M") {
-      for_each_parameter(value, "type", [&](std::string_view key, std::string_view names) {
-        if (key == "accel") {
-          accelerator.add_list(names);
-        }
-      });
+      take_accelerators(value, "type");
     }
-  };
-  static constexpr std::array<std::string_view, 9> kWanted = {
+  }
+  void enable_kvm() { accelerator_.add("kvm"); }
+
+  CommandLineFacts finish(std::string_view executable) && {
+    if (facts_.name.empty()) {
+      facts_.name = !facts_.uuid.empty() ? facts_.uuid : proxmox_id_;
+    }
+    facts_.accelerator = accelerator_.result(executable);
+    return std::move(facts_);
+  }
+
+ private:
+  // The last value of one parameter, or what was known before.
+  template <class T, class Parse>
+  static T parameter(std::string_view list,
+                     std::string_view implied_key,
+                     std::string_view wanted,
+                     T value,
+                     Parse parse) {
+    for_each_parameter(list, implied_key, [&](std::string_view key, std::string_view text) {
+      if (key == wanted) {
+        value = parse(text);
+      }
+    });
+    return value;
+  }
+  void take_accelerators(std::string_view list, std::string_view implied_key) {
+    for_each_parameter(list, implied_key, [&](std::string_view key, std::string_view names) {
+      if (key == "accel") {
+        accelerator_.add_list(names);
+      }
+    });
+  }
+
+  CommandLineFacts facts_;
+  AcceleratorChoice accelerator_;
+  std::string proxmox_id_;
+};
+
+bool is_wanted_by_qemu(std::string_view option) {
+  static constexpr std::array<std::string_view, 9> wanted = {
       "name", "uuid", "smbios", "id", "m", "smp", "accel", "machine", "M"};
+  return std::find(wanted.begin(), wanted.end(), option) != wanted.end();
+}
+
+CommandLineFacts parse_qemu(std::string_view executable, std::string_view command_line) {
+  QemuOptions options;
   Words words(command_line);
   std::ignore = words.next();  // argv[0]
   while (auto word = words.next()) {
@@ -245,16 +278,12 @@ CommandLineFacts parse_qemu(std::string_view executable, std::string_view comman
     }
     word->remove_prefix(word->starts_with("--") ? 2 : 1);
     if (*word == "enable-kvm") {
-      accelerator.add("kvm");
-    } else if (std::find(kWanted.begin(), kWanted.end(), *word) != kWanted.end()) {
-      take(*word, words.next().value_or(""));
+      options.enable_kvm();
+    } else if (is_wanted_by_qemu(*word)) {
+      options.take(*word, words.next().value_or(""));
     }
   }
-  if (facts.name.empty()) {
-    facts.name = !facts.uuid.empty() ? facts.uuid : proxmox_id;
-  }
-  facts.accelerator = accelerator.result(executable);
-  return facts;
+  return std::move(options).finish(executable);
 }
 
 // ---- the others --------------------------------------------------------------------------------
@@ -273,11 +302,11 @@ CommandLineFacts parse_firecracker(std::string_view command_line) {
 // "/run/ch/web.sock" is "web"; where every VM's socket has the same name
 // ("/run/vc/vm/ID/clh-api.sock") it is the directory that tells them apart.
 std::string_view name_of_socket(std::string_view path) {
-  static constexpr std::array<std::string_view, 6> kGeneric = {
+  static constexpr std::array<std::string_view, 6> generic = {
       "api", "ch", "clh", "clh-api", "cloud-hypervisor", "cloud-hypervisor-api"};
   auto stem = base_name(path);
   stem = stem.substr(0, stem.rfind(".sock"));
-  if (std::find(kGeneric.begin(), kGeneric.end(), stem) == kGeneric.end()) {
+  if (std::find(generic.begin(), generic.end(), stem) == generic.end()) {
     return stem;
   }
   const auto slash = path.rfind('/');
@@ -376,9 +405,9 @@ std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t def
   const auto whole = parse_number<std::uint64_t>(next_field(decimals, '.'));
   std::uint64_t unit = default_unit;
   if (!suffix.empty()) {
-    static constexpr std::string_view kSuffixes = "bkmgtpe";
+    static constexpr std::string_view suffixes = "bkmgtpe";
     const auto place =
-        kSuffixes.find(static_cast<char>(std::tolower(static_cast<unsigned char>(suffix[0]))));
+        suffixes.find(static_cast<char>(std::tolower(static_cast<unsigned char>(suffix[0]))));
     const auto tail = suffix.substr(1);
     if (place == std::string_view::npos || !(tail.empty() || tail == "iB" || tail == "B")) {
       return std::nullopt;
@@ -397,7 +426,7 @@ std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t def
     fraction += place * (c - '0');
     place /= 10;
   }
-  const auto part = static_cast<std::uint64_t>(fraction * static_cast<double>(unit) + 0.5);
+  const auto part = static_cast<std::uint64_t>(std::llround(fraction * static_cast<double>(unit)));
   const std::uint64_t whole_bytes = *whole * unit;
   if (whole_bytes > std::numeric_limits<std::uint64_t>::max() - part) {
     return std::nullopt;

@@ -8,6 +8,9 @@ namespace {
 // Of the largest file that is read whole: /proc/diskstats with 2000 disks. Pages that are never
 // touched cost nothing.
 constexpr std::size_t kBufferBytes = std::size_t{512} << 10;
+// VMs that come and go by the dozen must not make each early tick a search.
+constexpr Nanoseconds kMinimumScanDistance = std::chrono::seconds(1);
+constexpr Nanoseconds kMinimumRefreshDistance = std::chrono::milliseconds(400);
 
 }  // namespace
 
@@ -26,7 +29,7 @@ Result<std::unique_ptr<HostSampler>> HostSampler::make(HostRoot root,
     return fail(std::move(finder).error());
   }
   return std::unique_ptr<HostSampler>(new HostSampler(std::move(kept_root),
-                                                      std::move(sampler),
+                                                      sampler,
                                                       std::move(vm_finder),
                                                       std::move(*finder),
                                                       std::move(*boot_id),
@@ -40,7 +43,7 @@ HostSampler::HostSampler(std::unique_ptr<HostRoot> root,
                          BootId boot_id,
                          Note note)
     : root_(std::move(root)),
-      config_(std::move(sampler)),
+      config_(sampler),
       vm_finder_config_(std::move(vm_finder)),
       boot_id_(std::move(boot_id)),
       note_(std::move(note)),
@@ -65,7 +68,7 @@ void HostSampler::open_bpf() {
 
 void HostSampler::reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder) {
   const bool use_changed = sampler.use_bpf != config_.use_bpf;
-  config_ = std::move(sampler);
+  config_ = sampler;
   vm_finder_config_ = std::move(vm_finder);
   finder_.reconfigure(vm_finder_config_);
   if (use_changed) {
@@ -108,8 +111,8 @@ void HostSampler::handle_events(BootTime now) {
   finder_.run(now);
 }
 
-void HostSampler::rescan(BootTime now) {
-  next_rescan_ = now + config_.rescan_interval;
+void HostSampler::scan_for_vms(BootTime now) {
+  last_scan_ = now;
   note_("search for VM managers");
   finder_.begin_scan();
   if (const auto candidates = bpf_->scan()) {
@@ -118,11 +121,33 @@ void HostSampler::rescan(BootTime now) {
     finder_.scan_proc(ProcessScanner::Depth::kFull, now);
   }
   finder_.run(now);
+}
+
+void HostSampler::rescan(BootTime now) {
+  next_rescan_ = now + config_.rescan_interval;
+  scan_for_vms(now);
   note_("search for devices and cgroups");
   host_.open_missing(*root_);
   devices_.rescan(*root_);
   finder_.refresh(buffer_, now);
+  last_refresh_ = now;
   settings_due_ = true;
+}
+
+void HostSampler::rescan_if_due(BootTime now) {
+  if (!next_rescan_ || now >= *next_rescan_) {
+    rescan(now);
+  } else if (finder_.wants_rescan() && now >= *last_scan_ + kMinimumScanDistance) {
+    scan_for_vms(now);
+  }
+}
+
+void HostSampler::refresh_if_due(BootTime now) {
+  if (finder_.wants_refresh() && now >= *last_refresh_ + kMinimumRefreshDistance) {
+    note_("cgroups of VMs");
+    finder_.refresh(buffer_, now);
+    last_refresh_ = now;
+  }
 }
 
 // Without exec events: a changed newest PID tells that a look is worth it.
@@ -145,16 +170,11 @@ std::shared_ptr<const Snapshot> HostSampler::read(std::uint64_t tick) {
   snapshot->interval = config_.interval;
   book_.begin_tick(begin);
 
-  if (!next_rescan_ || begin >= *next_rescan_ || finder_.wants_rescan()) {
-    rescan(begin);
-  }
+  rescan_if_due(begin);
   note_("/proc of the host");
   host_.read(buffer_, snapshot->host, snapshot->self, book_);
   look_for_new_processes(begin);
-  if (finder_.wants_refresh()) {
-    note_("cgroups of VMs");
-    finder_.refresh(buffer_, begin);
-  }
+  refresh_if_due(begin);
   note_("disks");
   snapshot->devices = devices_.read(*root_, buffer_, book_);
   note_("blocked tasks");

@@ -53,6 +53,9 @@ class HostSampler {
               Note note);
   void open_bpf();
   void rescan(BootTime now);
+  void scan_for_vms(BootTime now);
+  void rescan_if_due(BootTime now);
+  void refresh_if_due(BootTime now);
   void announce(const std::vector<Candidate>& candidates, BootTime now);
   void look_for_new_processes(BootTime now);
 
@@ -70,6 +73,8 @@ class HostSampler {
   std::optional<KvmUevents> uevents_;
   std::string uevent_error_;
   std::optional<BootTime> next_rescan_;
+  std::optional<BootTime> last_scan_;
+  std::optional<BootTime> last_refresh_;
   std::optional<Pid> newest_pid_seen_;
   bool settings_due_ = true;
 };

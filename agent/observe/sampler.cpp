@@ -150,7 +150,7 @@ void Sampler::Worker::wake() const {
 void Sampler::Worker::reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder) {
   {
     const std::lock_guard lock(mutex_);
-    config_ = {std::move(sampler), std::move(vm_finder)};
+    config_ = {sampler, std::move(vm_finder)};
     config_changed_ = true;
   }
   wake();
@@ -218,7 +218,7 @@ void Sampler::Worker::loop(HostSampler& host) {
   while (!stopping()) {
     if (auto configuration = take_configuration()) {
       schedule.set_interval(configuration->sampler.interval, boot_time_now());
-      host.reconfigure(std::move(configuration->sampler), std::move(configuration->vm_finder));
+      host.reconfigure(configuration->sampler, std::move(configuration->vm_finder));
       watched_.clear();  // new descriptors may have old numbers
     }
     host.handle_events(boot_time_now());
@@ -268,7 +268,7 @@ Sampler::~Sampler() {
 }
 
 void Sampler::reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder) {
-  worker_->reconfigure(std::move(sampler), std::move(vm_finder));
+  worker_->reconfigure(sampler, std::move(vm_finder));
 }
 
 Breadcrumb Sampler::breadcrumb() const {

@@ -43,6 +43,7 @@ struct VmEntry {
   bool probe_pending = false;
   bool bus_asked = false;
   std::uint32_t failed_probes = 0;
+  std::optional<BootTime> last_probe;  // when the last one was asked for
   std::optional<BootTime> probe_again;
 };
 

@@ -84,7 +84,7 @@ void VmFinder::announce(const Candidate& candidate, BootTime now) {
     entry.start = entry.start ? entry.start : candidate.start;
     entry.leaf_cgroup = candidate.cgroup ? candidate.cgroup : entry.leaf_cgroup;
     if (candidate.exec_seen && !entry.probe_pending) {
-      request_probe(entry);
+      request_probe(entry, now);
     }
     return;
   }
@@ -136,7 +136,7 @@ void VmFinder::add(const Candidate& candidate, std::string comm, UniqueFd pidfd,
       entry.pidfd.reset();  // its exit is then seen by looking
     }
   }
-  request_probe(entry);
+  request_probe(entry, now);
 }
 
 void VmFinder::drop(Pid tgid, BootTime now) {
@@ -160,12 +160,22 @@ void VmFinder::drop(Pid tgid, BootTime now) {
 
 // ---- probes ------------------------------------------------------------------------------------
 
-void VmFinder::request_probe(VmEntry& entry) {
+void VmFinder::request_probe(VmEntry& entry, BootTime now) {
+  entry.last_probe = now;
   entry.probe_again.reset();
   auto& probe = entry.failed_probes > 0 ? slow_probe_ : process_probe_;
   entry.probe_pending = probe->request(entry.reading.id.tgid, {});
   if (!entry.probe_pending) {
     ++dropped_count_;
+  }
+}
+
+// Its cgroup is not where it was. Spaced out, since a cgroup that never lists its manager (a
+// threaded one) would otherwise be looked up with every tick.
+void VmFinder::look_again(VmEntry& entry, BootTime now) {
+  if (!entry.probe_pending && !entry.probe_again) {
+    entry.bus_asked = false;
+    entry.probe_again = std::max(now, entry.last_probe.value_or(now) + probe_back_off(1));
   }
 }
 
@@ -289,12 +299,11 @@ void VmFinder::check_deadlines(BootTime now) {
       gone.push_back(tgid);
       continue;
     }
-    if (!entry.visible && now >= entry.reading.found_time + kShowAfter &&
-        (entry.holds_kvm_vm || matches_any_comm(config_.executables, entry.comm))) {
+    if (!entry.visible && now >= entry.reading.found_time + kShowAfter) {
       show(entry);
     }
     if (entry.probe_again && now >= *entry.probe_again) {
-      request_probe(entry);
+      request_probe(entry, now);
     }
   }
   for (const Pid tgid : gone) {
@@ -365,7 +374,10 @@ void VmFinder::scan_proc(ProcessScanner::Depth depth, BootTime now) {
   }
 }
 
-void VmFinder::refresh_vm(VmEntry& entry, TopologyPass& pass, std::span<char> buffer) {
+void VmFinder::refresh_vm(VmEntry& entry,
+                          TopologyPass& pass,
+                          std::span<char> buffer,
+                          BootTime now) {
   auto& reading = entry.reading;
   entry.cgroup->open_missing();
   auto view = pass.look(*entry.cgroup, reading.id.tgid, buffer);
@@ -375,9 +387,8 @@ void VmFinder::refresh_vm(VmEntry& entry, TopologyPass& pass, std::span<char> bu
   reading.topology = std::move(view->topology);
   reading.cgroups = std::move(view->cgroups);
   reading.io_attribution = attribution_of(reading);
-  if (!view->holds_manager && !entry.probe_pending && !entry.probe_again) {
-    entry.bus_asked = false;
-    request_probe(entry);
+  if (!view->holds_manager) {
+    look_again(entry, now);
   }
 }
 
@@ -392,7 +403,7 @@ void VmFinder::refresh(std::span<char> buffer, BootTime now) {
       continue;
     }
     if (entry.cgroup) {
-      refresh_vm(entry, pass, buffer);
+      refresh_vm(entry, pass, buffer, now);
     }
     if (bus_again_ && now >= *bus_again_ && entry.reading.identity.probed) {
       request_bus(entry);

@@ -77,7 +77,8 @@ class VmFinder {
   void drop(Pid tgid, BootTime now);
   void take_probe(const ProbeResult& result, BootTime now);
   void take_bus(const ProbeResult& result);
-  void request_probe(VmEntry& entry);
+  void request_probe(VmEntry& entry, BootTime now);
+  void look_again(VmEntry& entry, BootTime now);
   void request_bus(VmEntry& entry);
   void show(VmEntry& entry);
   void open_cgroup(VmEntry& entry, const std::string& path);
@@ -85,7 +86,7 @@ class VmFinder {
   void check_deadlines(BootTime now);
   void run_process_probes(BootTime now);
   void watch_probes();
-  void refresh_vm(VmEntry& entry, TopologyPass& pass, std::span<char> buffer);
+  void refresh_vm(VmEntry& entry, TopologyPass& pass, std::span<char> buffer, BootTime now);
   void fill_vm(VmEntry& entry,
                Snapshot& snapshot,
                std::span<char> buffer,
@@ -95,6 +96,7 @@ class VmFinder {
                    VmReading& shown,
                    std::span<char> buffer,
                    bool with_settings,
+                   BootTime now,
                    SourceBook& book);
   void fill_io(const VmEntry& entry,
                Snapshot& snapshot,

@@ -73,7 +73,8 @@ void VmFinder::fill_vm(VmEntry& entry,
       book.gap(Source::kVmCgroups, GapReason::kFailed, subject, entry.cgroup_error);
     }
   } else {
-    read_cgroup(entry, snapshot.vms.back(), buffer, options.with_settings, book);
+    read_cgroup(
+        entry, snapshot.vms.back(), buffer, options.with_settings, snapshot.boot_time, book);
   }
   if (options.with_io_stat) {
     fill_io(entry, snapshot, buffer, book);
@@ -84,6 +85,7 @@ void VmFinder::read_cgroup(VmEntry& entry,
                            VmReading& shown,
                            std::span<char> buffer,
                            bool with_settings,
+                           BootTime now,
                            SourceBook& book) {
   auto reading = entry.cgroup->read(buffer, with_settings);
   if (reading) {
@@ -91,9 +93,7 @@ void VmFinder::read_cgroup(VmEntry& entry,
   } else if (reading.error().code == Errc::kGone) {
     // Its process was moved away or is about to end; the probe tells where it is now.
     entry.cgroup.reset();
-    if (!entry.probe_pending && !entry.probe_again) {
-      request_probe(entry);
-    }
+    look_again(entry, now);
   } else {
     book.gap(Source::kVmCgroups, reading.error(), to_string(entry.reading.id));
   }

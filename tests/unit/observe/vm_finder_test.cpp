@@ -253,7 +253,13 @@ TEST_F(VmFinderTest, AMovedManagerIsLookedUpAgain) {
   tree_.file("proc/100/cgroup", "0::/other.service\n");
   tree_.file("proc/100/task/100/cgroup", "0::/other.service\n");
   std::ignore = read();
-  ASSERT_TRUE(settle(1));
+  const auto asked = finder_->next_deadline();
+  ASSERT_TRUE(asked) << "looked up again";
+  EXPECT_GT(*asked, boot_time_now() + 5s) << "but not with every tick";
+  ASSERT_TRUE(wait_for(10s, [&] {
+    finder_->run(boot_time_now() + 11s);
+    return finder_->shown()[0]->identity.unit == "other.service";
+  }));
   const auto snapshot = read();
   EXPECT_EQ(snapshot.vms[0].identity.unit, "other.service");
   EXPECT_EQ(snapshot.vms[0].id, id);
