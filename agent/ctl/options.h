@@ -1,5 +1,4 @@
-// What the command line of hvguardctl asks for. Parsed by main.cpp alone, because CLI11 is slow to
-// compile.
+// What the command line of hvguardctl asks for. Parsed by command_line.cpp.
 #pragma once
 
 #include <string>

@@ -120,6 +120,16 @@ void Gateway::stop() {
   if (server_ != nullptr) {
     end_calls();
   }
+  if (acceptor_ != nullptr) {
+    const AcceptorCounts counts = acceptor_->counts();
+    log_line(Level::kInfo,
+             fmt::format("stopped; connections accepted {}, denied {}, over limit {}, without "
+                         "descriptors {}",
+                         counts.accepted,
+                         counts.denied,
+                         counts.over_limit,
+                         counts.out_of_fds));
+  }
 }
 
 void Gateway::end_calls() {

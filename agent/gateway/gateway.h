@@ -28,7 +28,6 @@ class Gateway {
   void stop();
   // When the slower of our loops last went round.
   [[nodiscard]] BootTime progress_time() const;
-  [[nodiscard]] AcceptorCounts counts() const { return acceptor_->counts(); }
 
  private:
   explicit Gateway(const Options& options);

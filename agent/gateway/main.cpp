@@ -56,14 +56,6 @@ int run(const Options& options) {
   wait_for_stop(**gateway, signals);
   sd_notify(0, "STOPPING=1");
   (*gateway)->stop();
-  const AcceptorCounts counts = (*gateway)->counts();
-  log_line(Level::kInfo,
-           fmt::format("stopped; connections accepted {}, denied {}, over limit {}, without "
-                       "descriptors {}",
-                       counts.accepted,
-                       counts.denied,
-                       counts.over_limit,
-                       counts.out_of_fds));
   return 0;
 }
 
