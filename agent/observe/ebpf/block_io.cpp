@@ -28,6 +28,8 @@ static_assert(IO_LATENCY_BUCKETS == kLatencyBuckets);
 static_assert(IO_OPERATION_COUNT == kIoOperationCount);
 
 constexpr std::uint32_t kOtherOwner = 0;
+constexpr std::string_view kMapAccounts = "map the IO counters";
+constexpr std::string_view kMapPending = "map the requests on their way";
 // A program that found an account just before it was closed has long finished after this.
 constexpr Nanoseconds kQuarantine = std::chrono::milliseconds(50);
 
@@ -152,10 +154,13 @@ Result<> BlockIoReader::Implementation::open(const BpfSupport& support,
   if (!loaded) {
     return loaded;
   }
-  if (auto mapped = accounts_.map(object_->maps.accounts, "map the IO counters"); !mapped) {
+  if (auto mapped = accounts_.open(object_->maps.accounts, kMapAccounts); !mapped) {
     return mapped;
   }
-  if (auto mapped = pending_.map(object_->maps.pending, "map the requests on their way"); !mapped) {
+  if (auto mapped = pending_.open(object_->maps.pending, kMapPending); !mapped) {
+    return mapped;
+  }
+  if (auto mapped = pending_.reach(IO_PENDING_SETS, kMapPending); !mapped) {
     return mapped;
   }
   if (auto prepared = prepare_accounts(); !prepared) {
@@ -301,7 +306,7 @@ void BlockIoReader::Implementation::retain_devices(std::span<const DeviceId> dev
   }
 }
 
-// Fills keys_ and numbers_; how many there are.
+// Fills keys_ and numbers_, and maps their counters; how many there are.
 Result<std::size_t> BlockIoReader::Implementation::list_accounts() {
   std::uint32_t position = 0;
   auto count = static_cast<std::uint32_t>(keys_.size());
@@ -315,6 +320,11 @@ Result<std::size_t> BlockIoReader::Implementation::list_accounts() {
   if (error != 0 && errno != ENOENT) {  // ENOENT: the end was reached
     return fail_errno(errno, "list the IO counters");
   }
+  const std::uint32_t highest =
+      count == 0 ? 0 : *std::max_element(numbers_.begin(), numbers_.begin() + count);
+  if (auto mapped = accounts_.reach((highest + std::size_t{1}) * shards_, kMapAccounts); !mapped) {
+    return fail(mapped.error());
+  }
   return count;
 }
 
@@ -327,6 +337,7 @@ void BlockIoReader::Implementation::count_in_flight(std::uint32_t now) {
       const std::uint64_t account = IO_DETAIL_ACCOUNT(detail);
       if ((state != IO_PENDING_ISSUED && state != IO_PENDING_FLUSH) ||
           account >= in_flight_.size() ||
+          account * shards_ >= accounts_.values().size() ||  // opened since it was listed
           (accounts_.values()[account * shards_].generation & 0xffffU) !=
               IO_DETAIL_GENERATION(detail)) {
         continue;
