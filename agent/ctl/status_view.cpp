@@ -100,6 +100,16 @@ std::string incident_line(const v1::StatusCounts& counts, const Style& style) {
                      part(counts.info_incident_count(), "info", Tone::kPlain));
 }
 
+std::string blocked_line(const v1::StatusCounts& counts) {
+  if (!counts.has_blocked_task_count()) {
+    return "not known";
+  }
+  return fmt::format("{} tasks that the kernel counts, {} killable",
+                     counts.blocked_task_count(),
+                     counts.has_killable_task_count() ? std::to_string(counts.killable_task_count())
+                                                      : "not known how many");
+}
+
 std::string memory_line(const v1::HostStatus& host) {
   using Host = v1::HostStatus;
   const auto total = optional_of(host, &Host::has_memory_total_bytes, &Host::memory_total_bytes);
@@ -283,11 +293,7 @@ std::string status_view(const v1::Status& status, const Style& style) {
   out += labelled("schedule", advice_line(status.schedule_advice(), style), style);
   out += labelled("incidents", incident_line(counts, style), style);
   out += labelled("VMs", fmt::format("{} running", counts.vm_count()), style);
-  out += labelled("blocked",
-                  fmt::format("{} tasks that the kernel counts, {} killable",
-                              counts.blocked_task_count(),
-                              counts.killable_task_count()),
-                  style);
+  out += labelled("blocked", blocked_line(counts), style);
   out += labelled("hung tasks", hung_task_line(host.hung_task_settings()), style);
   out += labelled("memory", memory_line(host), style);
   out += labelled("pressure",

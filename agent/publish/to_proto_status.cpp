@@ -208,8 +208,10 @@ v1::StatusCounts counts_to_proto(const TickResult& result) {
   const TaskPass& pass = *result.snapshot->tasks;
   out.set_blocked_task_count(
       std::max(blocked, static_cast<std::uint32_t>(pass.hard_count.value_or(0))));
-  out.set_killable_task_count(
-      std::max(killable, static_cast<std::uint32_t>(pass.killable_count.value_or(0))));
+  if (pass.killable_count) {
+    out.set_killable_task_count(
+        std::max(killable, static_cast<std::uint32_t>(*pass.killable_count)));
+  }
   return out;
 }
 

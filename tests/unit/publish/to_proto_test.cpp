@@ -204,6 +204,8 @@ TEST(Status, CountsAndSources) {
   EXPECT_EQ(status.counts().vm_count(), 1U);
   EXPECT_EQ(status.counts().blocked_task_count(), 2U);
   EXPECT_EQ(status.counts().killable_task_count(), 5000U);
+  one.snapshot->tasks->killable_count.reset();  // /proc cannot tell
+  EXPECT_FALSE(status_to_proto(one.result, agent, {}).counts().has_killable_task_count());
   EXPECT_EQ(status.counts().critical_incident_count(), 1U);
   ASSERT_EQ(status.sources_size(), static_cast<int>(kSourceCount));
   EXPECT_EQ(status.sources(1).source(), "block_io");
