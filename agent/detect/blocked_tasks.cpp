@@ -18,8 +18,8 @@ Nanoseconds wake_interval(const Snapshot& snapshot) {
   const auto& sysctls = snapshot.host.hung_task;
   const std::uint64_t timeout =
       sysctls ? sysctls->timeout_seconds.value_or(kDefaultTimeoutSeconds) : kDefaultTimeoutSeconds;
-  constexpr std::uint64_t kYear = 365ULL * 24 * 3600;
-  return std::chrono::milliseconds(500 * std::min(timeout, kYear));
+  constexpr std::uint64_t longest = 365ULL * 24 * 3600;
+  return std::chrono::milliseconds(500 * std::min(timeout, longest));
 }
 
 bool is_same_task(const BlockedTaskHistory& history, const BlockedTask& task) {

@@ -274,10 +274,10 @@ std::optional<std::uint32_t> jiffies_per_second(const Snapshot* before, const Sn
   }
   const double measured =
       static_cast<double>(*after.tasks->jiffies - *before->tasks->jiffies) / span;
-  static constexpr std::array<std::uint32_t, 4> kChoices = {100, 250, 300, 1000};
+  constexpr std::array<std::uint32_t, 4> choices = {100, 250, 300, 1000};
   std::optional<std::uint32_t> best;
   double best_error = 0.08;  // 250 and 300 stay apart
-  for (const std::uint32_t choice : kChoices) {
+  for (const std::uint32_t choice : choices) {
     const double error = std::abs(measured / choice - 1);
     if (error < best_error) {
       best_error = error;

@@ -55,8 +55,9 @@ std::vector<DeviceId> DeviceStack::all_beneath(DeviceId id) const {
     }
   };
   take(id);
-  for (std::size_t i = 0; i < below.size(); ++i) {
-    take(below[i]);
+  std::size_t next = 0;  // the list grows while it is walked
+  while (next < below.size()) {
+    take(below[next++]);
   }
   return below;
 }

@@ -117,6 +117,24 @@ std::optional<IncidentChange> IncidentBook::open(Finding finding,
   return IncidentChange{.what = IncidentChange::What::kOpened, .incident = at->second.incident};
 }
 
+std::optional<IncidentChange> IncidentBook::open_or_update(Finding finding,
+                                                           BootTime now,
+                                                           const BootId& boot_id) {
+  const auto at = open_.find(Key(finding.kind, finding.subject.key));
+  if (at == open_.end()) {
+    return open(std::move(finding), now, boot_id);
+  }
+  Open& entry = at->second;
+  entry.absent_since.reset();
+  entry.absent_time = Nanoseconds(0);
+  entry.grace = Nanoseconds(0);
+  if (!take(entry.incident, std::move(finding))) {
+    return std::nullopt;
+  }
+  ++entry.incident.revision;
+  return IncidentChange{.what = IncidentChange::What::kUpdated, .incident = entry.incident};
+}
+
 void IncidentBook::remember_resolved(Incident incident) {
   resolved_.push_back(std::move(incident));
   if (resolved_.size() > config_.max_resolved) {
@@ -169,28 +187,15 @@ std::vector<IncidentChange> IncidentBook::update(BootTime now,
   std::vector<IncidentChange> changes;
   std::set<Key> present;
   // The worst first, so that what finds no place is what matters least.
-  std::stable_sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
-    return a.severity > b.severity;
-  });
-  for (Finding& finding : findings) {
-    Key key(finding.kind, finding.subject.key);
-    if (is_held(held, finding.kind) || !present.insert(key).second) {
-      continue;
-    }
-    const auto at = open_.find(key);
-    if (at == open_.end()) {
-      if (auto change = open(std::move(finding), now, boot_id)) {
+  for (const Severity severity : {Severity::kCritical, Severity::kWarning, Severity::kInfo}) {
+    for (Finding& finding : findings) {
+      if (finding.severity != severity || is_held(held, finding.kind) ||
+          !present.emplace(finding.kind, finding.subject.key).second) {
+        continue;
+      }
+      if (auto change = open_or_update(std::move(finding), now, boot_id)) {
         changes.push_back(std::move(*change));
       }
-      continue;
-    }
-    Open& entry = at->second;
-    entry.absent_since.reset();
-    entry.absent_time = Nanoseconds(0);
-    entry.grace = Nanoseconds(0);
-    if (take(entry.incident, std::move(finding))) {
-      ++entry.incident.revision;
-      changes.push_back({.what = IncidentChange::What::kUpdated, .incident = entry.incident});
     }
   }
 

@@ -76,6 +76,9 @@ class IncidentBook {
   [[nodiscard]] std::optional<IncidentChange> open(Finding finding,
                                                    BootTime now,
                                                    const BootId& boot_id);
+  [[nodiscard]] std::optional<IncidentChange> open_or_update(Finding finding,
+                                                             BootTime now,
+                                                             const BootId& boot_id);
   void remember_resolved(Incident incident);
 
   IncidentBookConfig config_;

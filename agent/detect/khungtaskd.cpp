@@ -95,8 +95,8 @@ std::optional<ScanRule> make_scan_rule(std::uint64_t timeout_seconds,
                                        std::uint64_t check_interval_seconds,
                                        std::uint32_t jiffies_per_second) {
   // The sysctl's own upper bound is LONG_MAX / HZ; ten years keep the sums small.
-  constexpr std::uint64_t kMaxSeconds = 10ULL * 365 * 24 * 3600;
-  if (timeout_seconds == 0 || timeout_seconds > kMaxSeconds || jiffies_per_second == 0) {
+  constexpr std::uint64_t max_seconds = 10ULL * 365 * 24 * 3600;
+  if (timeout_seconds == 0 || timeout_seconds > max_seconds || jiffies_per_second == 0) {
     return std::nullopt;
   }
   const std::uint64_t interval =

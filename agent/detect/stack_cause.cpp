@@ -31,7 +31,7 @@ enum class Sign {
 using SignTable = std::unordered_map<std::string_view, Sign>;
 
 const SignTable& signs() {
-  static const SignTable kTable = {
+  static const SignTable table = {
       // mm/filemap.c, fs/buffer.c, fs/fs-writeback.c: a page, a buffer, writeback
       {"folio_wait_bit", Sign::kWaitsForIo},
       {"folio_wait_bit_common", Sign::kWaitsForIo},
@@ -137,7 +137,7 @@ const SignTable& signs() {
       {"rpc_wait_bit_killable", Sign::kWaitsForNetwork},
       {"wait_on_commit", Sign::kWaitsForNetwork},
   };
-  return kTable;
+  return table;
 }
 
 struct PrefixSign {
@@ -273,9 +273,9 @@ StackCause classify_stack(std::span<const std::string> stack) {
 }
 
 std::uint64_t stack_fingerprint(std::span<const std::string> stack) {
-  constexpr std::size_t kDepth = 8;
+  constexpr std::size_t depth = 8;
   std::uint64_t hash = 0;
-  for (const std::string& frame : stack.first(std::min(stack.size(), kDepth))) {
+  for (const std::string& frame : stack.first(std::min(stack.size(), depth))) {
     const std::uint64_t one = std::hash<std::string_view>()(function_name(frame));
     hash = (hash ^ one) * 0x9E3779B97F4A7C15ULL + 1;  // order counts
   }

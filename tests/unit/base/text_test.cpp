@@ -39,7 +39,9 @@ TEST(SafeText, TakesTheTeethOutOfBidirectionalOverrides) {
 
 TEST(SafeText, EscapesWhatIsNoUtf8) {
   EXPECT_EQ(safe_text("\xff\xfe", 64), "\\xff\\xfe");
-  EXPECT_EQ(safe_text("\xc0\xaf", 64), "\\xc0\\xaf");                    // overlong "/"
+  EXPECT_EQ(safe_text("\xc0\xaf", 64), "\\xc0\\xaf");           // overlong "/"
+  EXPECT_EQ(safe_text("\xe0\x80\xaf", 64), "\\xe0\\x80\\xaf");  // overlong again
+  EXPECT_EQ(safe_text("\xf0\x80\x80\xaf", 64), "\\xf0\\x80\\x80\\xaf");
   EXPECT_EQ(safe_text("\xed\xa0\x80", 64), "\\xed\\xa0\\x80");           // surrogate
   EXPECT_EQ(safe_text("\xf4\x90\x80\x80", 64), "\\xf4\\x90\\x80\\x80");  // above U+10FFFF
   EXPECT_EQ(safe_text("\xe2\x82", 64), "\\xe2\\x82");                    // cut short
