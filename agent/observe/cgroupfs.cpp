@@ -102,15 +102,15 @@ bool has_word(std::string_view list, std::string_view word) {
 }
 
 std::optional<std::string_view> parse_cgroup2_path(std::string_view text) {
-  static constexpr std::string_view kDeleted = " (deleted)";
+  static constexpr std::string_view deleted_mark = " (deleted)";
   while (!text.empty()) {
     auto line = next_field(text, '\n');
     if (!line.starts_with("0::/")) {
       continue;
     }
     line.remove_prefix(3);
-    if (line.ends_with(kDeleted)) {
-      line.remove_suffix(kDeleted.size());
+    if (line.ends_with(deleted_mark)) {
+      line.remove_suffix(deleted_mark.size());
     }
     for (auto rest = line; !rest.empty();) {
       const auto component = next_field(rest, '/');

@@ -97,9 +97,9 @@ ProbeAnswer process_answer(const DirFd& process, const ProbeRequest& request) {
     answer.number = static_cast<std::int64_t>(*ticks);
   }
   if (auto exe = read_link(process, "exe")) {
-    static constexpr std::string_view kDeleted = " (deleted)";
+    static constexpr std::string_view deleted_mark = " (deleted)";
     std::string_view path = *exe;
-    path.remove_suffix(path.ends_with(kDeleted) ? kDeleted.size() : 0);
+    path.remove_suffix(path.ends_with(deleted_mark) ? deleted_mark.size() : 0);
     answer.text = path.substr(path.rfind('/') + 1);
   } else {
     set_error(answer, fail_errno(errno, "read link exe").value());

@@ -55,9 +55,9 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv, argv + argc);
   const bool bus = arguments.size() == 3 && arguments[1] == "bus";
   if (arguments.size() != 3 || (!bus && arguments[1] != "process")) {
-    static constexpr std::string_view kUsage =
+    static constexpr std::string_view usage =
         "hvguard-probe is started by hvguardd; it does nothing by hand\n";
-    return ::write(STDERR_FILENO, kUsage.data(), kUsage.size()) < 0 ? 3 : 2;
+    return ::write(STDERR_FILENO, usage.data(), usage.size()) < 0 ? 3 : 2;
   }
   const auto proc = hvguard::DirFd::open(arguments[2] + "/proc");
   if (!proc) {

@@ -38,7 +38,7 @@ class Reader {
       failed_ = true;
       return value;
     }
-    std::memcpy(&value, rest_.data(), sizeof value);
+    rest_.copy(reinterpret_cast<char*>(&value), sizeof value);
     rest_.remove_prefix(sizeof value);
     return value;
   }

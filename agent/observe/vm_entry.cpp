@@ -132,16 +132,16 @@ IoAttribution attribution_of(const VmReading& reading) {
 }
 
 bool is_vm_helper(std::string_view comm) {
-  static constexpr std::array<std::string_view, 9> kHelpers = {"swtpm",
-                                                               "virtiofsd",
-                                                               "passt*",
-                                                               "slirp4netns",
-                                                               "vhost-*",
-                                                               "qemu-pr-helper",
-                                                               "qemu-bridge-hel*",
-                                                               "dbus-daemon",
-                                                               "jailer"};
-  return std::any_of(kHelpers.begin(), kHelpers.end(), [&](std::string_view helper) {
+  static constexpr std::array<std::string_view, 9> helpers = {"swtpm",
+                                                              "virtiofsd",
+                                                              "passt*",
+                                                              "slirp4netns",
+                                                              "vhost-*",
+                                                              "qemu-pr-helper",
+                                                              "qemu-bridge-hel*",
+                                                              "dbus-daemon",
+                                                              "jailer"};
+  return std::any_of(helpers.begin(), helpers.end(), [&](std::string_view helper) {
     return glob_match(helper, comm);
   });
 }

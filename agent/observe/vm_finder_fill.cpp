@@ -47,7 +47,7 @@ void VmFinder::fill_io(const VmEntry& entry,
     set(IoOperation::kRead, line.read_operations, line.read_bytes);
     set(IoOperation::kWrite, line.write_operations, line.write_bytes);
     set(IoOperation::kDiscard, line.discard_operations, line.discard_bytes);
-    snapshot.block_io.push_back(std::move(reading));
+    snapshot.block_io.push_back(reading);
   }
 }
 
@@ -89,7 +89,7 @@ void VmFinder::read_cgroup(VmEntry& entry,
                            SourceBook& book) {
   auto reading = entry.cgroup->read(buffer, with_settings);
   if (reading) {
-    shown.cgroup = std::move(*reading);
+    shown.cgroup = *reading;
   } else if (reading.error().code == Errc::kGone) {
     // Its process was moved away or is about to end; the probe tells where it is now.
     entry.cgroup.reset();
