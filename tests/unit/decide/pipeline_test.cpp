@@ -1,6 +1,10 @@
 #include "decide/pipeline.h"
 
+#include <algorithm>
 #include <chrono>
+#include <ctime>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -37,11 +41,11 @@ TEST(Pipeline, ConfigurationHoldsFromTheNextStep) {
   EXPECT_EQ(pipeline.step(host.snapshot()).changes.size(), 1U);
 }
 
-// The hardest tick the bounds allow, with room for slow machines: it takes about 8 ms here.
-TEST(Pipeline, TheLargestTickStaysQuick) {
+// CPU time of the median tick of a host with so many VMs and four times as many blocked tasks.
+double median_tick(int vm_count) {
   Host host;
   host.set_sysctls(120, 0, 1);
-  for (Pid pid = 1; pid <= 1000; ++pid) {
+  for (Pid pid = 1; pid <= vm_count; ++pid) {
     const VmId vm = host.add_vm("vm" + std::to_string(pid), pid);
     for (std::uint32_t device = 0; device < 4; ++device) {
       host.set_io(vm, {8, device}, pid % 7 == 0 ? IoMotion::kStuck : IoMotion::kMoving);
@@ -53,33 +57,41 @@ TEST(Pipeline, TheLargestTickStaysQuick) {
     reading.name = "sd" + std::to_string(device);
     host.devices().push_back(reading);
   }
-  for (Pid i = 0; i < static_cast<Pid>(kMaxBlockedTasks); ++i) {
+  for (Pid i = 0; i < 4 * vm_count; ++i) {
     auto& sleeper = host.block(10'000 + i,
                                BlockedClass::kHard,
-                               {"function_" + std::to_string(i % 300),
-                                "filemap_read",
+                               {"function_" + std::to_string(i % (vm_count / 4)),
                                 "ext4_file_read_iter",
                                 "vfs_read",
                                 "ksys_read",
-                                "do_syscall_64",
-                                "entry_SYSCALL_64_after_hwframe"});
-    sleeper.task.tgid = 1 + i % 1000;
+                                "do_syscall_64"});
+    sleeper.task.tgid = 1 + i % vm_count;
   }
   Pipeline pipeline{Config()};
-  std::chrono::steady_clock::duration longest{0};
-  std::size_t open = 0;
-  for (int tick = 0; tick < 15; ++tick) {
+  std::vector<double> ticks;
+  for (int tick = 0; tick < 25; ++tick) {
     const auto snapshot = host.snapshot();
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     const TickResult result = pipeline.step(snapshot);
-    longest = std::max(longest, std::chrono::steady_clock::now() - start);
-    open = result.incidents.size();
+    const std::clock_t end = std::clock();
+    if (tick >= 11) {  // from here on everything is open
+      EXPECT_GT(result.incidents.size(), static_cast<std::size_t>(vm_count / 2));
+      ticks.push_back(static_cast<double>(end - start));
+    }
     host.advance(seconds(1));
   }
-  EXPECT_GT(open, 300U);
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(longest).count();
-  RecordProperty("longest_tick_ms", static_cast<int>(milliseconds));
-  EXPECT_LT(milliseconds, 250);
+  std::nth_element(ticks.begin(), ticks.begin() + 7, ticks.end());
+  return ticks[7];
+}
+
+// The largest tick the bounds allow takes 8 ms on the machine this was written on. What holds on
+// any machine, busy or with sanitizers: four times the work takes four times as long, not sixteen.
+TEST(Pipeline, TheCostOfATickGrowsWithItsInput) {
+  const double quarter = median_tick(250);
+  const double whole = median_tick(1000);
+  RecordProperty("quarter_us", static_cast<int>(quarter));
+  RecordProperty("whole_us", static_cast<int>(whole));
+  EXPECT_LT(whole, 10 * quarter);
 }
 
 }  // namespace
