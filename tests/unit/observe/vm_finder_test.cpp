@@ -183,6 +183,8 @@ TEST_F(VmFinderTest, StuckProbeMeansABareNameAGapAndAnotherTry) {
   EXPECT_EQ(snapshot.gaps[0].reason, GapReason::kSlow);
   EXPECT_EQ(snapshot.source(Source::kVmProbe).dropped_count, 1U);
   // The back-off's end brings the next try; by then the probe works.
+  config_.probe_timeout = 10s;
+  finder_->reconfigure(config_);
   const auto id = snapshot.vms[0].id;
   tree_.file("probe", std::string("#!/bin/sh\nexec ") + HVGUARD_PROBE + " \"$@\"\n");
   ASSERT_TRUE(wait_for(10s, [&] {
