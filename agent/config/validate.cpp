@@ -20,7 +20,7 @@ constexpr std::size_t kMaxShownBytes = 80;
 // sun_path holds 108 bytes, its end mark included; the lock's name must fit as well.
 constexpr std::size_t kMaxSocketPathBytes = 100;
 constexpr std::size_t kMaxUserNameBytes = 32;  // LOGIN_NAME_MAX of every distribution's useradd
-constexpr int kMaxExecutables = 64;
+constexpr int kMaxExecutables = 32;  // NAME_PREFIX_COUNT of bpf/include/shared/lifecycle.h
 
 // As a person writes it: the largest unit that divides it.
 std::string written(Nanoseconds duration) {

@@ -29,7 +29,6 @@ static_assert(IO_OPERATION_COUNT == kIoOperationCount);
 
 constexpr std::uint32_t kOtherOwner = 0;
 constexpr std::string_view kMapAccounts = "map the IO counters";
-constexpr std::string_view kMapPending = "map the requests on their way";
 // A program that found an account just before it was closed has long finished after this.
 constexpr Nanoseconds kQuarantine = std::chrono::milliseconds(50);
 
@@ -133,7 +132,7 @@ class BlockIoReader::Implementation {
 Result<> BlockIoReader::Implementation::open(const BpfSupport& support,
                                              const BlockIoOptions& options) {
   const auto opened = run_libbpf("block_io", "open", support, [this] {
-    object_ = block_io_bpf__open();
+    object_ = block_io_bpf__open_opts(open_options());
     return object_ != nullptr ? 0 : -errno;
   });
   if (!opened) {
@@ -154,13 +153,11 @@ Result<> BlockIoReader::Implementation::open(const BpfSupport& support,
   if (!loaded) {
     return loaded;
   }
-  if (auto mapped = accounts_.open(object_->maps.accounts, kMapAccounts); !mapped) {
+  if (auto mapped = accounts_.open(object_->maps.accounts, 0, kMapAccounts); !mapped) {
     return mapped;
   }
-  if (auto mapped = pending_.open(object_->maps.pending, kMapPending); !mapped) {
-    return mapped;
-  }
-  if (auto mapped = pending_.reach(IO_PENDING_SETS, kMapPending); !mapped) {
+  if (auto mapped = pending_.open(object_->maps.pending, IO_PENDING_SETS, "map the requests");
+      !mapped) {
     return mapped;
   }
   if (auto prepared = prepare_accounts(); !prepared) {

@@ -132,8 +132,8 @@ Result<LifecycleReader> LifecycleReader::open(const BpfSupport& support,
                                               std::span<const std::string> executables) {
   std::unique_ptr<lifecycle_bpf, Close> object;
   const auto loaded = run_libbpf("lifecycle", "load", support, [&object] {
-    object.reset(lifecycle_bpf__open_and_load());
-    return object ? 0 : -errno;
+    object.reset(lifecycle_bpf__open_opts(open_options()));
+    return object ? lifecycle_bpf__load(object.get()) : -errno;
   });
   if (!loaded) {
     return fail(loaded.error());

@@ -30,8 +30,8 @@ class MappedArray {
     }
   }
 
-  // Takes address space for the whole array and maps nothing yet.
-  Result<> open(const bpf_map* map, std::string_view what) {
+  // Takes address space for the whole array and maps its first `count` values.
+  Result<> open(const bpf_map* map, std::size_t count, std::string_view what) {
     static_assert(sizeof(T) % 8 == 0, "the kernel rounds values up to 8 bytes");
     fd_ = bpf_map__fd(map);
     count_ = bpf_map__max_entries(map);
@@ -41,7 +41,7 @@ class MappedArray {
       return fail_errno(errno, what);
     }
     start_ = static_cast<std::byte*>(start);
-    return {};
+    return reach(count, what);
   }
 
   // Makes values() at least the first `count` values; more than there are means all of them.

@@ -218,6 +218,16 @@ std::vector<BpfProgramStatistics> program_statistics(bpf_object* object) {
   return result;
 }
 
+const bpf_object_open_opts* open_options() {
+  static const bpf_object_open_opts kOptions = [] {
+    bpf_object_open_opts options{};
+    options.sz = sizeof(options);
+    options.btf_custom_path = "/sys/kernel/btf/vmlinux";
+    return options;
+  }();
+  return &kOptions;
+}
+
 Result<> run_libbpf(std::string_view object_name,
                     std::string_view step,
                     const BpfSupport& support,

@@ -11,6 +11,7 @@
 #include "base/result.h"
 
 struct bpf_object;
+struct bpf_object_open_opts;
 
 namespace hvguard::observe {
 
@@ -39,6 +40,11 @@ struct BpfProgramStatistics {
 };
 
 [[nodiscard]] std::vector<BpfProgramStatistics> program_statistics(bpf_object* object);
+
+// How each object of ours is opened: against the types of the kernel proper. By itself libbpf also
+// looks through the types of all modules for one that this kernel does not know, and that takes
+// CAP_SYS_ADMIN (libbpf 1.1, load_module_btfs).
+[[nodiscard]] const bpf_object_open_opts* open_options();
 
 // Runs a libbpf call that returns 0 or a negative errno, keeping what libbpf prints (it may dump
 // megabytes of verifier log) from stderr. The error says which object, what is missing, and the

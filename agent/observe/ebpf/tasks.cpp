@@ -131,7 +131,7 @@ BlockedTaskReader::~BlockedTaskReader() = default;
 Result<BlockedTaskReader> BlockedTaskReader::open(const BpfSupport& support) {
   std::unique_ptr<tasks_bpf, Close> object;
   const auto opened = run_libbpf("tasks", "open", support, [&object] {
-    object.reset(tasks_bpf__open());
+    object.reset(tasks_bpf__open_opts(open_options()));
     return object ? 0 : -errno;
   });
   if (!opened) {
