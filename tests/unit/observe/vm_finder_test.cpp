@@ -183,7 +183,9 @@ TEST_F(VmFinderTest, StuckProbeMeansABareNameAGapAndAnotherTry) {
   EXPECT_EQ(snapshot.source(Source::kVmProbe).dropped_count, 1U);
   // The back-off's end brings the next try; by then the probe works.
   const auto id = snapshot.vms[0].id;
+  tree_.remove("probe");  // the old one may still be running, and cannot be written to then
   tree_.file("probe", std::string("#!/bin/sh\nexec ") + HVGUARD_PROBE + " \"$@\"\n");
+  ::chmod(tree_.path("probe").c_str(), 0755);
   now_ = now_ + probe_back_off(1) - 1ms;
   finder_->run(now_);
   EXPECT_TRUE(finder_->next_deadline()) << "not yet";
