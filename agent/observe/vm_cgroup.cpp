@@ -133,6 +133,19 @@ Result<VmCgroupReading> VmCgroup::read(std::span<char> buffer, bool with_setting
   return reading;
 }
 
+Result<VmCgroupReading> VmCgroup::read_shared(std::span<char> buffer, bool with_settings) {
+  if (const auto cpu = files_[kCpuStat].read_record(buffer); !cpu) {
+    return fail(cpu.error());
+  }
+  if (with_settings || !settings_read_) {
+    pids_max_ = read_value(kPidsMax, buffer);
+  }
+  VmCgroupReading reading;
+  reading.pids_count = read_value(kPidsCurrent, buffer);
+  reading.pids_max = pids_max_;
+  return reading;
+}
+
 Result<std::vector<IoStatLine>> VmCgroup::read_io(std::span<char> buffer) const {
   const auto text = files_[kIoStat].read(buffer);
   if (!text) {

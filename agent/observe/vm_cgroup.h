@@ -42,6 +42,9 @@ class VmCgroup {
   // The settings (memory.high, memory.max, pids.max) change seldom: they are read the first time
   // and when with_settings is true, and carried on otherwise.
   [[nodiscard]] Result<VmCgroupReading> read(std::span<char> buffer, bool with_settings);
+  // Of a cgroup that holds others too: what its use and limits are is not the VM's, but whether it
+  // runs out of tasks is. pids_count and pids_max alone; else as read().
+  [[nodiscard]] Result<VmCgroupReading> read_shared(std::span<char> buffer, bool with_settings);
   // io.stat: none without the io controller.
   [[nodiscard]] Result<std::vector<IoStatLine>> read_io(std::span<char> buffer) const;
   // Walks the directories below; opens them by name, so not for every tick.

@@ -118,17 +118,28 @@ void fix_identity(VmEntry& entry) {
       entry.cgroup ? entry.cgroup->id() : entry.leaf_cgroup.value_or(CgroupId{});
 }
 
+Neighbours neighbours_of(const VmReading& reading) {
+  // The root cgroup holds the kernel's own work and all that nobody put elsewhere.
+  if (reading.identity.cgroup_path == "/") {
+    return Neighbours::kSome;
+  }
+  const auto& topology = reading.topology;
+  if (!topology.foreign_process_count || !topology.other_vm_count) {
+    return Neighbours::kUnknown;
+  }
+  const bool alone = *topology.foreign_process_count == 0 && *topology.other_vm_count == 0;
+  return alone ? Neighbours::kNone : Neighbours::kSome;
+}
+
 IoAttribution attribution_of(const VmReading& reading) {
   const auto& topology = reading.topology;
   if (!topology.foreign_process_count || !topology.other_vm_count) {
     return IoAttribution::kUnknown;
   }
-  const bool alone = *topology.foreign_process_count == 0 && *topology.other_vm_count == 0;
   const auto& missing = topology.missing_controllers;
   const bool has_io = std::find(missing.begin(), missing.end(), "io") == missing.end();
-  // The root cgroup holds the kernel's own IO and everyone's who has no io controller.
-  const bool root = reading.identity.cgroup_path == "/";
-  return alone && has_io && !root ? IoAttribution::kCgroup : IoAttribution::kSubmitter;
+  const bool alone = neighbours_of(reading) == Neighbours::kNone;
+  return alone && has_io ? IoAttribution::kCgroup : IoAttribution::kSubmitter;
 }
 
 bool is_vm_helper(std::string_view comm) {

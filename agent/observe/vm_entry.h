@@ -70,6 +70,10 @@ void choose_name(VmEntry& entry);
 // which /proc gives it, so that it is the same with and without eBPF.
 void fix_identity(VmEntry& entry);
 
+// Who else lives in the VM's cgroup; kUnknown until its processes have been counted.
+enum class Neighbours { kUnknown, kNone, kSome };
+[[nodiscard]] Neighbours neighbours_of(const VmReading& reading);
+
 // By a submitting process or by the bio's cgroup.
 [[nodiscard]] IoAttribution attribution_of(const VmReading& reading);
 

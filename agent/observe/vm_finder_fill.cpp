@@ -87,7 +87,9 @@ void VmFinder::read_cgroup(VmEntry& entry,
                            bool with_settings,
                            BootTime now,
                            SourceBook& book) {
-  auto reading = entry.cgroup->read(buffer, with_settings);
+  const bool shared = neighbours_of(entry.reading) == Neighbours::kSome;
+  auto reading = shared ? entry.cgroup->read_shared(buffer, with_settings)
+                        : entry.cgroup->read(buffer, with_settings);
   if (reading) {
     shown.cgroup = *reading;
   } else if (reading.error().code == Errc::kGone) {

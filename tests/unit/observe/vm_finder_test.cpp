@@ -233,6 +233,9 @@ TEST_F(VmFinderTest, SharedCgroupIsToldAndCountedBySubmitter) {
   const auto snapshot = read();
   EXPECT_EQ(snapshot.vms[0].topology.foreign_process_count, 1U);
   EXPECT_EQ(snapshot.vms[0].io_attribution, IoAttribution::kSubmitter);
+  ASSERT_TRUE(snapshot.vms[0].cgroup);
+  EXPECT_FALSE(snapshot.vms[0].cgroup->cpu_microseconds) << "it is the others' as well";
+  EXPECT_FALSE(snapshot.vms[0].cgroup->memory_bytes);
   EXPECT_TRUE(snapshot.block_io.empty()) << "io.stat would charge the others' IO to it";
   ASSERT_EQ(snapshot.gaps.size(), 1U);
   EXPECT_EQ(snapshot.gaps[0].source, Source::kBlockIo);
