@@ -187,7 +187,8 @@ def clean_up_earlier_runs():
         clean_up(directory)
 
 
-def clean_up(directory, seconds=20):
+def clean_up(directory, seconds=60):
+    """The deadline is for others on the machine who made a mount namespace while we had mounts."""
     deadline = time.monotonic() + seconds
     while True:
         thaw_below(directory)
