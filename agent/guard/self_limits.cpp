@@ -13,6 +13,9 @@ namespace hvguard::guard {
 namespace {
 
 constexpr int kMaxArenas = 2;  // one for the loop, one for the sampler
+// Setting it keeps glibc from raising it: the kernel's type information (some 17 MiB while the eBPF
+// objects load) then never lands in the heap, from where locked memory cannot be given back.
+constexpr int kMmapThreshold = 128 * 1024;
 
 std::atomic<int> deadline_exit_code{0};
 
@@ -24,6 +27,7 @@ void end_now(int /*signal*/) {
 
 Result<> lock_memory() {
   ::mallopt(M_ARENA_MAX, kMaxArenas);
+  ::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
   if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
     return fail_errno(errno, "lock memory (raise LimitMEMLOCK= of the unit, or `ulimit -l`)");
   }
