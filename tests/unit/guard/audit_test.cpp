@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fake_journald.h"
+#include "../support/fake_journald.h"
 
 namespace hvguard::guard {
 namespace {
@@ -20,7 +20,7 @@ IncidentChange change(IncidentChange::What what, Severity severity = Severity::k
 }
 
 struct Audited {
-  FakeJournald journald;
+  tests::FakeJournald journald;
   Audit audit{publish::Journal::open(journald.path()).value(), false};
 };
 

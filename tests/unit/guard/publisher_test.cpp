@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fake_journald.h"
+#include "../support/fake_journald.h"
 
 namespace hvguard::guard {
 namespace {
@@ -44,7 +44,7 @@ class PublisherTest : public testing::Test {
     publisher_->publish(result, true, HandlerTimes{}, boot_time_now());
   }
 
-  FakeJournald journald_;
+  tests::FakeJournald journald_;
   std::string path_;
   DirFd folder_;
   sd_event* event_ = nullptr;

@@ -12,34 +12,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "../support/fake_journald.h"
+
 namespace hvguard::publish {
 namespace {
 
-// A datagram socket where journald's would be.
-class FakeJournald {
- public:
-  FakeJournald() {
-    std::string pattern = testing::TempDir() + "hvguard-journal-XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-    fd_ = UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path().data(), path().size());
-    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  }
-  ~FakeJournald() { std::filesystem::remove_all(folder_); }
-
-  [[nodiscard]] std::string path() const { return folder_ + "/socket"; }
-  [[nodiscard]] std::string receive() const {
-    std::array<char, 65536> buffer{};
-    const ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
-    return size < 0 ? "" : std::string(buffer.data(), static_cast<std::size_t>(size));
-  }
-
- private:
-  std::string folder_;
-  UniqueFd fd_;
-};
+using tests::FakeJournald;
 
 IncidentChange hostile_change() {
   IncidentChange change;

@@ -14,7 +14,7 @@
 
 #include "base/fd.h"
 
-namespace hvguard::guard {
+namespace hvguard::tests {
 
 class FakeJournald {
  public:
@@ -32,18 +32,19 @@ class FakeJournald {
   FakeJournald& operator=(const FakeJournald&) = delete;
 
   [[nodiscard]] std::string path() const { return folder_ + "/socket"; }
+  // The oldest record as it came; empty if there is none.
+  [[nodiscard]] std::string receive() const {
+    std::array<char, 65536> buffer{};
+    const ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    return size < 0 ? "" : std::string(buffer.data(), static_cast<std::size_t>(size));
+  }
   // The MESSAGE of each record since the last call.
   [[nodiscard]] std::vector<std::string> messages() const {
     std::vector<std::string> out;
-    std::array<char, 65536> buffer{};
-    while (true) {
-      const ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
-      if (size < 0) {
-        return out;
-      }
-      const std::string_view record(buffer.data(), static_cast<std::size_t>(size));
+    for (std::string record = receive(); !record.empty(); record = receive()) {
       out.emplace_back(record.substr(8, record.find('\n') - 8));
     }
+    return out;
   }
 
  private:
@@ -51,4 +52,4 @@ class FakeJournald {
   UniqueFd fd_;
 };
 
-}  // namespace hvguard::guard
+}  // namespace hvguard::tests
