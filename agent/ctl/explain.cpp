@@ -137,6 +137,9 @@ std::string of(const v1::HungTaskEvidence& evidence, const Style& style) {
   return out;
 }
 
+constexpr std::string_view kScanCutShort =
+    "kernel.hung_task_check_count is below the number of tasks";
+
 std::string of(const v1::PanicForecastEvidence& evidence, const Style& style) {
   std::string out =
       fact("not before",
@@ -147,7 +150,9 @@ std::string of(const v1::PanicForecastEvidence& evidence, const Style& style) {
   out += fact("not after",
               fmt::format("{}{}",
                           time_text(evidence.latest_time()),
-                          evidence.upper_bound() ? ", or never: some tasks may be killable" : ""));
+                          evidence.upper_bound()      ? ", or never: some tasks may be killable"
+                          : evidence.scan_cut_short() ? ", or never: " + std::string(kScanCutShort)
+                                                      : ""));
   out += fact("hung after",
               fmt::format("{}, counted every {}{}",
                           format_duration(nanoseconds(evidence.timeout_duration())),
@@ -184,7 +189,9 @@ std::string of(const v1::VmTopologyEvidence& evidence, const Style& /*style*/) {
 }
 
 std::string of(const v1::AgentBlindEvidence& evidence, const Style& /*style*/) {
-  return fact("source", printable(evidence.source())) +
+  return fact("source",
+              evidence.sampler_late() ? "all of them: the thread that reads the host is stuck"
+                                      : printable(evidence.source())) +
          fact("still there", evidence.degraded() ? "approximate data of a fallback" : "nothing") +
          fact("why", printable(evidence.detail()));
 }

@@ -137,7 +137,9 @@ void Daemon::on_snapshot(std::shared_ptr<const Snapshot> snapshot) {
   finish(pipeline_.step(std::move(snapshot)), true, start);
 }
 
-// The watchdog is not fed here: without readings the loop is alive, but of no use for long.
+// Without readings the loop is of no use for long: the watchdog is left to restart it. Not so while
+// the sampler is in uninterruptible sleep: no signal ends that process, PID 1 could start no other
+// before, and what is left of the guard still tells what it is stuck in.
 void Daemon::on_late_check() {
   late_timer_.arm(config_.sampler.interval);
   const BootTime now = boot_time_now();
@@ -152,6 +154,9 @@ void Daemon::on_late_check() {
                  format_duration(now - crumb.since));
   }
   finish(pipeline_.sampler_late(now, wall_time_now(), crumb.reading), false, now);
+  if (sampler_->in_uninterruptible_sleep()) {
+    service_manager_.alive(status_);
+  }
 }
 
 void Daemon::finish(const TickResult& result, bool fresh, BootTime step_start) {

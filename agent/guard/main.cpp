@@ -26,6 +26,7 @@ int run(const guard::DaemonOptions& options) {
   }
   guard::ignore_broken_pipes();
   const auto locked = guard::lock_memory();
+  const auto open_files = guard::raise_open_files();
   const auto blocked = guard::block_loop_signals();
   const auto logging = guard::start_log(config.loaded.config.log.level);
   if (!blocked || !logging) {
@@ -34,6 +35,9 @@ int run(const guard::DaemonOptions& options) {
   }
   if (!locked) {
     spdlog::warn("{}", locked.error().message);
+  }
+  if (!open_files) {
+    spdlog::warn("{}", open_files.error().message);
   }
   guard::Ending ending{.exit_code = kFailed};
   {

@@ -11,7 +11,8 @@ class ServiceManager {
   void ready(const std::string& status) const;
   void reloading() const;
   void stopping(const std::string& status) const;
-  // Only from a finished tick: a loop that turns without ticks must be restarted by the watchdog.
+  // After a finished tick, or where a restart could change nothing: a loop that only turns must be
+  // restarted by the watchdog.
   void alive(const std::string& status) const;
 };
 

@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -32,6 +33,18 @@ Result<> lock_memory() {
     return fail_errno(errno, "lock memory (raise LimitMEMLOCK= of the unit, or `ulimit -l`)");
   }
   return {};
+}
+
+Result<std::uint64_t> raise_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return fail_errno(errno, "read the limit of open files");
+  }
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return fail_errno(errno, "raise the limit of open files (LimitNOFILE= of the unit)");
+  }
+  return limit.rlim_cur;
 }
 
 void ignore_broken_pipes() {

@@ -2,6 +2,8 @@
 // and ends when it is told to. Called from main() before any thread.
 #pragma once
 
+#include <cstdint>
+
 #include "base/result.h"
 #include "base/time.h"
 
@@ -11,6 +13,10 @@ namespace hvguard::guard {
 // it every thread's whole stack and every mapping would be made resident. Failing is no reason not
 // to run; the message says what to raise.
 Result<> lock_memory();
+
+// As many open files as the hard limit allows: a dozen are kept for each VM, and the soft limit of
+// a shell is 1024. Returns the limit in force.
+Result<std::uint64_t> raise_open_files();
 
 // A write to a pipe or socket that nobody reads must be an error, not the end.
 void ignore_broken_pipes();

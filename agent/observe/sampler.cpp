@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "observe/host_sampler.h"
+#include "observe/thread_state.h"
 #include "observe/tick_schedule.h"
 
 namespace hvguard::observe {
@@ -64,6 +65,7 @@ class Sampler::Worker {
 
   void reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder);
   [[nodiscard]] Breadcrumb breadcrumb() const;
+  [[nodiscard]] bool in_uninterruptible_sleep() const;
   bool stop(Nanoseconds deadline);
 
   std::thread thread;
@@ -97,6 +99,7 @@ class Sampler::Worker {
   bool stopping_ = false;
   bool finished_ = false;
   Breadcrumb breadcrumb_;
+  std::optional<ThreadState> thread_state_;
   Deliver deliver_;
 };
 
@@ -129,6 +132,11 @@ void Sampler::Worker::note(std::string_view reading) {
 Breadcrumb Sampler::Worker::breadcrumb() const {
   const std::lock_guard lock(mutex_);
   return breadcrumb_;
+}
+
+bool Sampler::Worker::in_uninterruptible_sleep() const {
+  const std::lock_guard lock(mutex_);
+  return thread_state_ && thread_state_->uninterruptible();
 }
 
 bool Sampler::Worker::stopping() const {
@@ -231,6 +239,10 @@ void Sampler::Worker::loop(HostSampler& host) {
 }
 
 void Sampler::Worker::run() {
+  if (auto state = ThreadState::of_this_thread()) {
+    const std::lock_guard lock(mutex_);
+    thread_state_ = *std::move(state);
+  }
   // The sampler is made here: opening eBPF takes long, and the probe's children are this thread's.
   auto host = HostSampler::make(std::move(*root_),
                                 options_.sampler,
@@ -273,6 +285,10 @@ void Sampler::reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder) {
 
 Breadcrumb Sampler::breadcrumb() const {
   return worker_->breadcrumb();
+}
+
+bool Sampler::in_uninterruptible_sleep() const {
+  return worker_->in_uninterruptible_sleep();
 }
 
 bool Sampler::stop(Nanoseconds deadline) {

@@ -50,6 +50,8 @@ class Sampler {
   // Takes effect before the next tick. Turning use_bpf on or off opens or closes the BPF sources.
   void reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder);
   [[nodiscard]] Breadcrumb breadcrumb() const;
+  // The thread is stuck in a read that not even a signal ends (thread_state.h).
+  [[nodiscard]] bool in_uninterruptible_sleep() const;
   // No delivery begins after it returns. False: the thread was still inside a read at the deadline
   // (breadcrumb() names it) and is left behind; the process can only exit.
   bool stop(Nanoseconds deadline);

@@ -60,6 +60,7 @@ struct EvidenceWriter {
       *to.add_tasks() = task_to_proto(member, clocks);
     }
     to.set_reboots(evidence.reboots_afterwards);
+    to.set_scan_cut_short(evidence.scan_cut_short);
   }
 
   void operator()(const IoStallEvidence& evidence) const {
@@ -84,6 +85,7 @@ struct EvidenceWriter {
     to.set_source(std::string(to_string(evidence.source)));
     to.set_degraded(evidence.degraded);
     to.set_detail(evidence.detail);
+    to.set_sampler_late(evidence.sampler_late);
   }
 };
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
+#include <variant>
 
 #include "base/text.h"
 #include "model/names.h"
@@ -171,6 +173,27 @@ v1::BlockedTask task_to_proto(const BlockedTask& task,
   return out;
 }
 
+// One hung task incident may be about several VMs, none of which is its subject.
+std::multimap<VmId, const Incident*> open_incidents_by_vm(const std::vector<Incident>& incidents) {
+  std::multimap<VmId, const Incident*> out;
+  for (const Incident& incident : incidents) {
+    if (incident.state != IncidentState::kOpen) {
+      continue;
+    }
+    std::set<VmId> vms;
+    if (incident.subject.vm) {
+      vms.insert(*incident.subject.vm);
+    }
+    if (const auto* const hung = std::get_if<HungTaskEvidence>(&incident.evidence)) {
+      vms.insert(hung->vms.begin(), hung->vms.end());
+    }
+    for (const VmId& vm : vms) {
+      out.emplace(vm, &incident);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<v1::Vm> vms_to_proto(const TickResult& result) {
@@ -191,12 +214,7 @@ std::vector<v1::Vm> vms_to_proto(const TickResult& result) {
       io_of.emplace(*io.vm, &io);
     }
   }
-  std::multimap<VmId, const Incident*> incidents_of;
-  for (const Incident& incident : result.incidents) {
-    if (incident.subject.vm && incident.state == IncidentState::kOpen) {
-      incidents_of.emplace(*incident.subject.vm, &incident);
-    }
-  }
+  const std::multimap<VmId, const Incident*> incidents_of = open_incidents_by_vm(result.incidents);
   out.reserve(snapshot.vms.size());
   for (const VmReading& vm : snapshot.vms) {
     v1::Vm& to = out.emplace_back();

@@ -151,6 +151,23 @@ TEST(Vms, JoinTheirFactsDevicesAndIncidents) {
   EXPECT_EQ(vm.open_incident_ids(0), "i1");
 }
 
+TEST(Vms, AreNamedByAHungTaskThatSpansSeveral) {
+  OneVm one;
+  Incident spanning;
+  spanning.id = "i1";
+  HungTaskEvidence hung;
+  hung.vms = {VmId{}, one.id};
+  spanning.evidence = hung;
+  Incident elsewhere;
+  elsewhere.id = "i2";
+  hung.vms = {VmId{}};
+  elsewhere.evidence = hung;
+  one.result.incidents = {spanning, elsewhere};
+  const v1::Vm vm = vms_to_proto(one.result).at(0);
+  ASSERT_EQ(vm.open_incident_ids_size(), 1);
+  EXPECT_EQ(vm.open_incident_ids(0), "i1");
+}
+
 TEST(BlockedTasks, LongestFirstAndSafe) {
   OneVm one;
   TaskPass pass;
@@ -254,8 +271,10 @@ TEST(Incidents, CarryTheEvidenceOfTheirKind) {
             v1::HungTaskEvidence::CAUSE_KVM);
   PanicForecastEvidence forecast;
   forecast.tasks_needed = 3;
+  forecast.scan_cut_short = true;
   incident.evidence = forecast;
   EXPECT_EQ(to_proto(incident, clocks, {}).evidence().panic_forecast().needed_task_count(), 3U);
+  EXPECT_TRUE(to_proto(incident, clocks, {}).evidence().panic_forecast().scan_cut_short());
   VmTopologyEvidence topology;
   topology.problems = {VmTopologyEvidence::Problem::kKillMode};
   incident.evidence = topology;
@@ -263,7 +282,9 @@ TEST(Incidents, CarryTheEvidenceOfTheirKind) {
             v1::VmTopologyEvidence::PROBLEM_KILL_MODE);
   AgentBlindEvidence blind;
   blind.source = Source::kTasks;
+  blind.sampler_late = true;
   incident.evidence = blind;
+  EXPECT_TRUE(to_proto(incident, clocks, {}).evidence().agent_blind().sampler_late());
   EXPECT_EQ(to_proto(incident, clocks, {}).evidence().agent_blind().source(), "tasks");
   incident.evidence = std::monostate{};
   EXPECT_FALSE(to_proto(incident, clocks, {}).has_evidence());
