@@ -114,7 +114,7 @@ SamplerConfig sampler(Checker& check, const v1::SamplerConfig& from) {
                                from.interval(),
                                to.interval,
                                milliseconds(200),
-                               seconds(10));
+                               seconds(1));
   to.rescan_interval = check.duration("sampler.rescan_interval",
                                       from.has_rescan_interval(),
                                       from.rescan_interval(),
@@ -123,13 +123,6 @@ SamplerConfig sampler(Checker& check, const v1::SamplerConfig& from) {
                                       minutes(10));
   if (from.has_use_bpf()) {
     to.use_bpf = from.use_bpf();
-  }
-  if (to.rescan_interval < to.interval) {
-    check.fault_of_either("sampler.rescan_interval",
-                          "sampler.interval",
-                          fmt::format("{} is shorter than 'sampler.interval' ({})",
-                                      written(to.rescan_interval),
-                                      written(to.interval)));
   }
   return to;
 }

@@ -128,10 +128,37 @@ std::string Table::render(const Style& style, std::size_t indent) const {
   return out;
 }
 
+namespace {
+
+// Of plain text; a painted one is not wrapped, its codes have no width.
+std::size_t last_space_within(std::string_view text, std::size_t width) {
+  if (text.find('\033') != std::string_view::npos) {
+    return std::string_view::npos;
+  }
+  std::size_t last = std::string_view::npos;
+  for (std::size_t at = text.find(' '); at != std::string_view::npos; at = text.find(' ', at + 1)) {
+    if (text_width(text.substr(0, at)) > width) {
+      break;
+    }
+    last = at;
+  }
+  return last;
+}
+
+}  // namespace
+
 std::string labelled(std::string_view label, std::string_view value, const Style& style) {
-  std::string line = painted(label, Tone::kDim, style);
-  line.append(kLabelWidth - std::min(kLabelWidth, text_width(label)), ' ');
-  return line + std::string(value) + "\n";
+  std::string out = painted(label, Tone::kDim, style);
+  out.append(kLabelWidth - std::min(kLabelWidth, text_width(label)), ' ');
+  while (style.terminal && kLabelWidth + text_width(value) > style.width) {
+    const std::size_t space = last_space_within(value, style.width - kLabelWidth);
+    if (space == std::string_view::npos) {
+      break;
+    }
+    out += std::string(value.substr(0, space)) + "\n" + std::string(kLabelWidth, ' ');
+    value.remove_prefix(space + 1);
+  }
+  return out + std::string(value) + "\n";
 }
 
 }  // namespace hvguard::ctl

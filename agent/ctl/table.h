@@ -58,7 +58,7 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-// "label     value" pages: labels padded to one width.
+// "label     value" pages: labels padded to one width, long values wrapped on a terminal.
 [[nodiscard]] std::string labelled(std::string_view label,
                                    std::string_view value,
                                    const Style& style);

@@ -86,7 +86,7 @@ TEST(ReferenceConfig, ChangesNothingAsItIs) {
 TEST(Validate, EveryKeyReachesItsStruct) {
   const Validated changed =
       validate(decode({},
-                      "[sampler]\ninterval = \"2s\"\nrescan_interval = \"11s\"\n"
+                      "[sampler]\ninterval = \"500ms\"\nrescan_interval = \"11s\"\n"
                       "use_bpf = false\n"
                       "[vm_finder]\nexecutables = [\"x\"]\n"
                       "probe_timeout = \"3s\"\n"
@@ -104,7 +104,7 @@ TEST(Validate, EveryKeyReachesItsStruct) {
                       "f"));
   ASSERT_TRUE(changed.faults.empty());
   const hvguard::Config& config = changed.config;
-  EXPECT_EQ(config.sampler.interval, seconds(2));
+  EXPECT_EQ(config.sampler.interval, milliseconds(500));
   EXPECT_EQ(config.sampler.rescan_interval, seconds(11));
   EXPECT_FALSE(config.sampler.use_bpf);
   EXPECT_EQ(config.vm_finder.executables, std::vector<std::string>{"x"});

@@ -25,6 +25,18 @@ TEST(Table, CutsOnlyWhatMayBeCut) {
             "A                   B\n" + std::string(17, 'a') + "…  " + std::string(20, 'b') + "\n");
 }
 
+TEST(Labelled, WrapsOnATerminalAndOnlyThere) {
+  Style style;
+  style.width = 24;
+  EXPECT_EQ(labelled("sources", "aaaa, bbbb, cccc, dd", style),
+            "sources    aaaa, bbbb, cccc, dd\n");
+  style.terminal = true;
+  EXPECT_EQ(labelled("sources", "aaaa, bbbb, cccc, dd", style),
+            "sources    aaaa, bbbb,\n           cccc, dd\n");
+  const std::string word(30, 'x');
+  EXPECT_EQ(labelled("sources", word, style), "sources    " + word + "\n");
+}
+
 TEST(Painted, OnlyWithColor) {
   Style style;
   EXPECT_EQ(painted("x", Tone::kBad, style), "x");
