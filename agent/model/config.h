@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct SamplerConfig {
-  Nanoseconds interval = seconds(1);          // 200 ms to 1 s: data older than 3 s are stale everywhere
+  Nanoseconds interval = seconds(1);  // 200 ms to 1 s: data older than 3 s are stale everywhere
   Nanoseconds rescan_interval = seconds(10);  // search for VMs that no event announced
   bool use_bpf = true;
 };
