@@ -16,7 +16,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set by the reader before attach and on reload; entries with a zero mask are unused. */
 struct name_prefix prefixes[NAME_PREFIX_COUNT];
 /* A glob that begins with a wildcard: the reader looks at every name itself. */
-bool match_any_name;
+__u8 match_any_name;
 
 /* The scan's memory: the descriptor that gave the last KVM record. The reader zeroes it. */
 int last_kvm_tgid;

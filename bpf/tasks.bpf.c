@@ -16,7 +16,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Off under lockdown=confidentiality, where a program with probe reads in it does not load. */
-const volatile bool may_probe_read = true;
+const volatile __u8 may_probe_read = 1;
 /* Most records a pass returns of each class; more are only counted. */
 const volatile __u32 record_limit[TASK_CLASS_COUNT] = {4096, 1024, 1024, 0};
 /* Most killable sleepers whose stack is taken: thousands of them are normal under NFS or FUSE. */

@@ -96,6 +96,12 @@ static __always_inline u64 identity(const void *pointer)
 	return number;
 }
 
+/* What to add to an identity to have the pointer again, as a number. */
+static __always_inline u64 identity_base(void)
+{
+	return bpf_get_current_task() - identity(bpf_get_current_task_btf());
+}
+
 /* ---- pending ---- */
 
 static __always_inline struct io_pending_set *pending_set(u64 key)
@@ -133,10 +139,16 @@ static __always_inline bool add_pending(struct io_pending_set *set, u64 key, u64
 	return false;
 }
 
-static __always_inline void remove_pending(struct io_pending *entry)
+/*
+ * Completion, the next use of a request and the reader (which forgets what has ended unseen) may
+ * meet at one entry: it is freed by the one that takes the detail, as it was read, away.
+ */
+static __always_inline bool remove_pending(struct io_pending *entry, u64 detail)
 {
-	*(volatile u64 *)&entry->detail = 0;
+	if (!detail || __sync_val_compare_and_swap(&entry->detail, detail, 0) != detail)
+		return false;
 	*(volatile u64 *)&entry->key = 0;
+	return true;
 }
 
 /* ---- accounts ---- */

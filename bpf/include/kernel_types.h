@@ -204,6 +204,7 @@ struct request {
 	struct bio *bio;	 /* first one not yet completed */
 	u64 start_time_ns;	 /* allocation; 0 if the queue keeps no statistics at all */
 	u64 io_start_time_ns;	 /* issue; 0 unless QUEUE_FLAG_STATS (wbt, iocost …) is on */
+	atomic_t ref;		 /* 0 while the request is free; a refcount_t to 5.15 */
 };
 
 /* Bit numbers move between kernels: always through bpf_core_enum_value(). */

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "observe/ebpf/mapped_array.h"
+#include "observe/ebpf/pending_requests.h"
 #include "shared/block_io.h"
 
 // After it: the skeleton uses its types.
@@ -41,12 +42,6 @@ Nanoseconds clock_now(clockid_t clock) {
 std::uint64_t load(const std::uint64_t& value) {
   return __atomic_load_n(&value, __ATOMIC_RELAXED);
 }
-
-// Requests on their way that belong to one account.
-struct InFlight {
-  std::uint64_t count = 0;
-  std::uint32_t oldest_age = 0;  // in units of 2^IO_TIME_SHIFT nanoseconds
-};
 
 struct Vm {
   std::uint32_t owner = 0;
@@ -104,16 +99,20 @@ class BlockIoReader::Implementation {
   Result<> follow_submitters();
   void forget_cgroup(std::uint64_t cgroup, std::uint32_t owner);
   Result<std::size_t> list_accounts();
-  void count_in_flight(std::uint32_t now);
   void close_account(const io_account_key& key, std::uint32_t account);
   void recycle_accounts();
-  [[nodiscard]] BlockIoReading read_account(const io_account_key& key, std::uint32_t account);
-  void fill_times(BlockIoReading& reading, std::uint32_t account, std::uint64_t last_completion);
+  [[nodiscard]] BlockIoReading read_account(const io_account_key& key,
+                                            std::uint32_t account,
+                                            const InFlight& in_flight);
+  void fill_times(BlockIoReading& reading,
+                  const InFlight& in_flight,
+                  std::uint32_t account,
+                  std::uint64_t last_completion);
 
   block_io_bpf* object_ = nullptr;
   std::uint32_t shards_ = 1;
   MappedArray<io_account> accounts_;
-  MappedArray<io_pending_set> pending_;
+  PendingRequests pending_;
 
   std::map<VmId, Vm> vms_;
   std::map<std::uint32_t, VmId> vm_of_owner_;
@@ -125,7 +124,7 @@ class BlockIoReader::Implementation {
   Nanoseconds boot_{0};
   std::vector<io_account_key> keys_;
   std::vector<std::uint32_t> numbers_;
-  std::vector<InFlight> in_flight_;                 // by account
+  std::vector<io_account_key> key_of_;              // by account
   std::vector<std::optional<BootTime>> last_idle_;  // by account
 };
 
@@ -143,8 +142,8 @@ Result<> BlockIoReader::Implementation::open(const BpfSupport& support,
   object_->rodata->shard_mask = shards_ - 1;
   // Only once a VM is known by its process: follow_submitters().
   bpf_program__set_autoattach(object_->progs.request_insert, false);
-  bpf_program__set_autoattach(object_->progs.request_merge, false);
-  object_->rodata->use_cgroup = support.io_on_cgroup2;
+  bpf_program__set_autoload(object_->progs.find_ended, support.may_probe_read);
+  object_->rodata->use_cgroup = support.io_on_cgroup2 ? 1 : 0;
   bpf_map__set_max_entries(object_->maps.accounts, limit * shards_);
   bpf_map__set_max_entries(object_->maps.account_by_key, limit);
   bpf_map__set_max_entries(object_->maps.free_accounts, limit);
@@ -156,8 +155,7 @@ Result<> BlockIoReader::Implementation::open(const BpfSupport& support,
   if (auto mapped = accounts_.open(object_->maps.accounts, 0, kMapAccounts); !mapped) {
     return mapped;
   }
-  if (auto mapped = pending_.open(object_->maps.pending, IO_PENDING_SETS, "map the requests");
-      !mapped) {
+  if (auto mapped = pending_.open(object_, support.may_probe_read, options.ask_after); !mapped) {
     return mapped;
   }
   if (auto prepared = prepare_accounts(); !prepared) {
@@ -178,7 +176,7 @@ Result<> BlockIoReader::Implementation::prepare_accounts() {
   }
   keys_.resize(limit);
   numbers_.resize(limit);
-  in_flight_.resize(limit);
+  key_of_.resize(limit);
   last_idle_.resize(limit);
   return {};
 }
@@ -254,17 +252,14 @@ Result<> BlockIoReader::Implementation::set_process(const VmId& id, Vm& vm, bool
   return {};
 }
 
-// For good: without submitters the programs return at once.
+// For good: without submitters the program returns at once.
 Result<> BlockIoReader::Implementation::follow_submitters() {
-  for (const auto& [program, link] :
-       {std::pair{object_->progs.request_insert, &object_->links.request_insert},
-        std::pair{object_->progs.request_merge, &object_->links.request_merge}}) {
-    if (*link == nullptr) {
-      *link = bpf_program__attach(program);
-    }
-    if (*link == nullptr) {
-      return fail_errno(errno, "attach to the insertion of requests");
-    }
+  bpf_link*& link = object_->links.request_insert;
+  if (link == nullptr) {
+    link = bpf_program__attach(object_->progs.request_insert);
+  }
+  if (link == nullptr) {
+    return fail_errno(errno, "attach to the insertion of requests");
   }
   return {};
 }
@@ -303,7 +298,7 @@ void BlockIoReader::Implementation::retain_devices(std::span<const DeviceId> dev
   }
 }
 
-// Fills keys_ and numbers_, and maps their counters; how many there are.
+// Fills keys_, numbers_ and key_of_, and maps their counters; how many there are.
 Result<std::size_t> BlockIoReader::Implementation::list_accounts() {
   std::uint32_t position = 0;
   auto count = static_cast<std::uint32_t>(keys_.size());
@@ -322,30 +317,10 @@ Result<std::size_t> BlockIoReader::Implementation::list_accounts() {
   if (auto mapped = accounts_.reach((highest + std::size_t{1}) * shards_, kMapAccounts); !mapped) {
     return fail(mapped.error());
   }
-  return count;
-}
-
-void BlockIoReader::Implementation::count_in_flight(std::uint32_t now) {
-  std::fill(in_flight_.begin(), in_flight_.end(), InFlight{});
-  for (const io_pending_set& set : pending_.values()) {
-    for (const io_pending& entry : set.way) {
-      const std::uint64_t detail = load(entry.detail);
-      const std::uint64_t state = IO_DETAIL_STATE(detail);
-      const std::uint64_t account = IO_DETAIL_ACCOUNT(detail);
-      if ((state != IO_PENDING_ISSUED && state != IO_PENDING_FLUSH) ||
-          account >= in_flight_.size() ||
-          account * shards_ >= accounts_.values().size() ||  // opened since it was listed
-          (accounts_.values()[account * shards_].generation & 0xffffU) !=
-              IO_DETAIL_GENERATION(detail)) {
-        continue;
-      }
-      const std::uint32_t age = now - static_cast<std::uint32_t>(IO_DETAIL_TIME(detail));
-      InFlight& sum = in_flight_[account];
-      ++sum.count;
-      // The upper half is the future: an entry newer than `now`.
-      sum.oldest_age = std::max(sum.oldest_age, age > UINT32_MAX / 2 ? 0 : age);
-    }
+  for (std::size_t i = 0; i < count; ++i) {
+    key_of_[numbers_[i]] = keys_[i];
   }
+  return count;
 }
 
 void BlockIoReader::Implementation::close_account(const io_account_key& key,
@@ -384,21 +359,24 @@ Result<std::vector<BlockIoReading>> BlockIoReader::Implementation::read() {
   if (!count) {
     return fail(count.error());
   }
-  count_in_flight(static_cast<std::uint32_t>(monotonic_.count() >> IO_TIME_SHIFT));
+  const std::vector<InFlight>& in_flight =
+      pending_.count({accounts_.values(), shards_, key_of_},
+                     static_cast<std::uint32_t>(monotonic_.count() >> IO_TIME_SHIFT));
   std::vector<BlockIoReading> readings;
   readings.reserve(*count);
   for (std::size_t i = 0; i < *count; ++i) {
     if (keys_[i].owner != kOtherOwner && !vm_of_owner_.contains(keys_[i].owner)) {
       close_account(keys_[i], numbers_[i]);
     } else {
-      readings.push_back(read_account(keys_[i], numbers_[i]));
+      readings.push_back(read_account(keys_[i], numbers_[i], in_flight[numbers_[i]]));
     }
   }
   return readings;
 }
 
 BlockIoReading BlockIoReader::Implementation::read_account(const io_account_key& key,
-                                                           std::uint32_t account) {
+                                                           std::uint32_t account,
+                                                           const InFlight& in_flight) {
   BlockIoReading reading;
   if (key.owner != kOtherOwner) {
     reading.vm = vm_of_owner_.at(key.owner);
@@ -409,14 +387,14 @@ BlockIoReading BlockIoReader::Implementation::read_account(const io_account_key&
     add_counts(shard, reading);
     last_completion = std::max(last_completion, load(shard.last_completion_ns));
   }
-  fill_times(reading, account, last_completion);
+  fill_times(reading, in_flight, account, last_completion);
   return reading;
 }
 
 void BlockIoReader::Implementation::fill_times(BlockIoReading& reading,
+                                               const InFlight& pending,
                                                std::uint32_t account,
                                                std::uint64_t last_completion) {
-  const InFlight& pending = in_flight_[account];
   std::optional<BootTime>& last_idle = last_idle_[account];
   reading.in_flight_count = pending.count;
   const Nanoseconds boot_minus_monotonic = boot_ - monotonic_;
@@ -457,6 +435,8 @@ BlockIoLosses BlockIoReader::Implementation::losses() const {
     losses.stale += cpu.stale;
     losses.untimed += cpu.untimed;
   }
+  losses.stale += pending_.forgotten_count();
+  losses.no_pending += losses.stale;
   return losses;
 }
 

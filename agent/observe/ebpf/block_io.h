@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "model/snapshot.h"
 #include "observe/ebpf/support.h"
 
@@ -21,15 +22,20 @@ struct BlockIoOptions {
   // Pairs of VM (or "other") and disk that can be told apart; 1 to 16384. About 2 or 4 KiB each of
   // kernel memory, charged to the daemon's own cgroup.
   std::uint32_t max_accounts = 2048;
+  // Requests in flight for so long are looked up: have they ended without our seeing it? Well below
+  // the time after which IO counts as stalled.
+  Nanoseconds ask_after = std::chrono::seconds(1);
 };
 
 // Since open(). What is lost here is lost for the counters too, unless said otherwise.
 struct BlockIoLosses {
   std::uint64_t no_account = 0;  // requests of pairs for which there was no account left
-  std::uint64_t no_pending = 0;  // requests not followed to completion (counted, by their cgroup)
-  std::uint64_t unseen = 0;      // completed but never seen issued: in flight when we attached
-  std::uint64_t stale = 0;       // requests that ended without a completion
-  std::uint64_t untimed = 0;     // completions whose queue notes no time of issue: no device time
+  // Requests not followed to completion: there was no room for them (they are counted, by their
+  // cgroup), or their completion was missed (stale: they are not).
+  std::uint64_t no_pending = 0;
+  std::uint64_t unseen = 0;   // completed but never seen issued: in flight when we attached
+  std::uint64_t stale = 0;    // ended, but not seen completing
+  std::uint64_t untimed = 0;  // completions whose queue notes no time of issue: no device time
 };
 
 class BlockIoReader {

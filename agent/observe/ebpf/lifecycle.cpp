@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -178,7 +179,7 @@ Result<> LifecycleReader::set_executables(std::span<const std::string> executabl
   for (; used < NAME_PREFIX_COUNT; ++used) {
     bss.prefixes[used] = {};
   }
-  bss.match_any_name = any;
+  bss.match_any_name = any ? 1 : 0;
   executables_.assign(executables.begin(), executables.end());
   return {};
 }
@@ -234,8 +235,12 @@ Result<std::vector<ManagerProcess>> LifecycleReader::scan() {
     }
   }
   // Of a process found both ways the record with the KVM descriptor comes first and stays.
-  std::stable_sort(
-      found.begin(), found.end(), [](const auto& a, const auto& b) { return a.tgid < b.tgid; });
+  const auto rank = [](const ManagerProcess& process) {
+    return std::tuple(process.tgid, !process.has_kvm, process.start);
+  };
+  std::sort(found.begin(), found.end(), [rank](const auto& a, const auto& b) {
+    return rank(a) < rank(b);
+  });
   const auto same = [](const auto& a, const auto& b) { return a.tgid == b.tgid; };
   found.erase(std::unique(found.begin(), found.end(), same), found.end());
   return found;

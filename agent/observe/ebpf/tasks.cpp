@@ -137,7 +137,7 @@ Result<BlockedTaskReader> BlockedTaskReader::open(const BpfSupport& support) {
   if (!opened) {
     return fail(opened.error());
   }
-  object->rodata->may_probe_read = support.may_probe_read;
+  object->rodata->may_probe_read = support.may_probe_read ? 1 : 0;
   const auto loaded =
       run_libbpf("tasks", "load", support, [&object] { return tasks_bpf__load(object.get()); });
   if (!loaded) {

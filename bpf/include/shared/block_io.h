@@ -74,12 +74,28 @@ struct io_pending_set {
 #define IO_DETAIL_GENERATION(detail) ((detail) >> 32 & 0xffff)
 #define IO_DETAIL_TIME(detail) ((detail) & 0xffffffff)
 
+/*
+ * "Has this entry's request ended without our seeing it?" The reader asks about entries that are
+ * old (find_ended in block_io.bpf.c).
+ */
+#define IO_MAX_QUESTIONS 256
+
+struct io_question {
+	__u64 key;
+	__u32 time; /* IO_DETAIL_TIME of the entry */
+	__u32 major;
+	__u32 minor;
+	__u8 is_bio; /* IO_PENDING_FLUSH: the key is that of a bio, else of a request */
+	__u8 ended;  /* the answer */
+	__u16 pad;
+};
+
 /* Losses at the bounds and other things worth knowing, summed over all CPUs. */
 struct io_statistics {
 	__u64 no_account; /* IO not counted: all accounts are taken */
 	__u64 no_pending; /* requests not followed: their set is full (counted all the same) */
 	__u64 unseen;	  /* completions of requests that were not seen being issued */
-	__u64 stale;	  /* entries whose request ended without a completion */
+	__u64 stale;	  /* entries found old when their request or bio was used again */
 	__u64 untimed;	  /* completions whose queue gives no time of issue */
 };
 
