@@ -42,15 +42,18 @@ class Stalls {
       if (drop_block_io) {
         snapshot.block_io.clear();
       }
-      found =
-          detect_io_stalls(IoStallConfig(), state_, snapshot, find_stalled_io(stalled_, snapshot));
+      last_stalled_ = find_stalled_io(stalled_, snapshot);
+      found = detect_io_stalls(IoStallConfig(), state_, snapshot, last_stalled_);
     }
     return found;
   }
+  // All that makes no progress, however short.
+  [[nodiscard]] const std::vector<StalledIo>& stalled() const { return last_stalled_; }
   bool drop_times = false;
   bool drop_block_io = false;
 
  private:
+  std::vector<StalledIo> last_stalled_;
   StalledDevicesState stalled_;
   IoStallState state_;
 };
@@ -146,6 +149,76 @@ TEST(IoStall, ASuspendedDeviceSaysHowToResumeIt) {
   const auto found = stalls.after(6);
   EXPECT_NE(found.at(0).summary.find("dmsetup resume"), std::string::npos);
   EXPECT_EQ(std::get<IoStallEvidence>(found[0].evidence).device_suspended, true);
+}
+
+// The device's own counters, as /proc/diskstats has them.
+void set_counters(Stalls& stalls, std::uint64_t completed, std::optional<std::uint64_t> in_flight) {
+  DeviceReading& disk = stalls.host.devices()[0];
+  disk.read_operations = Counter{completed};
+  disk.write_operations = Counter{completed};
+  disk.in_flight_count = in_flight;
+}
+
+// A VM whose IO moved, and whose reading says ever after that 4 requests are in flight.
+VmId vm_with_requests_left_behind(Stalls& stalls) {
+  const VmId vm = stalls.host.add_vm("web01", 42);
+  stalls.host.set_io(vm, kDisk, IoMotion::kMoving);
+  set_counters(stalls, 100, 1);
+  stalls.after(1);
+  set_counters(stalls, 200, 1);
+  stalls.after(1);
+  stalls.host.set_io(vm, kDisk, IoMotion::kStuck);
+  return vm;
+}
+
+TEST(IoStall, NothingIsStalledWhereTheDeviceHasNothingInFlight) {
+  Stalls stalls;
+  vm_with_requests_left_behind(stalls);
+  set_counters(stalls, 200, 0);
+  EXPECT_TRUE(stalls.after(60).empty());
+  EXPECT_TRUE(stalls.stalled().empty());  // for hung tasks' devices, too
+}
+
+TEST(IoStall, WhatIsInFlightAfterwardsIsStalledNoLongerThanTheDeviceIsBusy) {
+  Stalls stalls;
+  vm_with_requests_left_behind(stalls);
+  set_counters(stalls, 200, 0);
+  stalls.after(60);
+  const BootTime idle = stalls.host.snapshot()->boot_time;
+  set_counters(stalls, 200, 1);
+  EXPECT_TRUE(stalls.after(4).empty());
+  const auto found = stalls.after(1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].event_time, idle);
+}
+
+TEST(IoStall, ACountThatIsMissingIsNotZero) {
+  Stalls stalls;
+  vm_with_requests_left_behind(stalls);
+  set_counters(stalls, 200, std::nullopt);
+  EXPECT_EQ(stalls.after(6).size(), 1U);
+  stalls.host.devices().clear();
+  EXPECT_EQ(stalls.after(1).size(), 1U);
+}
+
+TEST(IoStall, ADeviceThatKeepsNoCountersIsNoWitness) {
+  Stalls stalls;
+  const VmId vm = stalls.host.add_vm("web01", 42);
+  stalls.host.set_io(vm, kDisk, IoMotion::kMoving);
+  set_counters(stalls, 100, 0);  // iostats=0: these stay while the VM's own move
+  stalls.after(10);
+  stalls.host.set_io(vm, kDisk, IoMotion::kStuck);
+  EXPECT_EQ(stalls.after(6).size(), 1U);
+}
+
+TEST(IoStall, CountersThatStopWhileIoMovesAreBelievedNoLonger) {
+  Stalls stalls;
+  const VmId vm = vm_with_requests_left_behind(stalls);
+  stalls.host.set_io(vm, kDisk, IoMotion::kMoving);
+  set_counters(stalls, 200, 0);
+  stalls.after(3);
+  stalls.host.set_io(vm, kDisk, IoMotion::kStuck);
+  EXPECT_EQ(stalls.after(6).size(), 1U);
 }
 
 }  // namespace
