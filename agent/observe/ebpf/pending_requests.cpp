@@ -119,8 +119,7 @@ bool PendingRequests::forget_ended() {
   const std::uint64_t before = forgotten_count_;
   for (std::size_t i = 0; i < asked_.size(); ++i) {
     // If its completion comes now, or its request is issued again, that one frees the entry.
-    __u64 detail =
-        asked_[i].detail;  // as the entry has it, which is not uint64_t to every compiler
+    __u64 detail = asked_[i].detail;  // the entry's type, which is not std::uint64_t everywhere
     if (object_->bss->questions[i].ended != 0 &&
         __atomic_compare_exchange_n(
             &asked_[i].entry->detail, &detail, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
