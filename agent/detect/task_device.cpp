@@ -65,6 +65,11 @@ TaskDevices::TaskDevices(const Snapshot& snapshot,
       suspended_.insert(device.id);
     }
   }
+  for (const BlockIoReading& reading : snapshot.block_io) {
+    if (!suspended_.empty() && reading.vm) {
+      used_by_vm_[*reading.vm].insert(reading.device);
+    }
+  }
   for (const TrackedTask& task : tasks) {
     if (task.counts() && std::string_view(task.task->comm).starts_with(kJournalThread)) {
       if (const auto device = named_device(*task.task)) {
@@ -130,6 +135,23 @@ TaskDevice TaskDevices::settled(DeviceId device) const {
   return {.device = only_lowest(stuck_below).value_or(device)};
 }
 
+// A bio-based dm device that is suspended keeps what it is given: no request is issued beneath it
+// (drivers/md/dm.c, queue_io()), so that nothing stalls there.
+std::optional<DeviceId> TaskDevices::suspended_of_vm(const VmId& vm) const {
+  const auto used = used_by_vm_.find(vm);
+  if (used == used_by_vm_.end()) {
+    return std::nullopt;
+  }
+  const std::vector<DeviceId> disks(used->second.begin(), used->second.end());
+  std::set<DeviceId> above;
+  for (const DeviceId device : suspended_) {
+    if (used->second.contains(device) || stack_.is_above_any(device, disks)) {
+      above.insert(device);
+    }
+  }
+  return only_lowest(above);
+}
+
 TaskDevice TaskDevices::device_of(const TrackedTask& task) const {
   if (const auto device = named_device(*task.task)) {
     return settled(*device);
@@ -141,6 +163,9 @@ TaskDevice TaskDevices::device_of(const TrackedTask& task) const {
       own != stalled_of_vm_.end()) {
     const auto device = only_lowest(own->second);
     return device ? settled(*device) : TaskDevice{};
+  }
+  if (const auto device = task.vm ? suspended_of_vm(*task.vm) : std::nullopt) {
+    return {.device = *device, .suspended = true};
   }
   if (!stalled_.empty()) {
     const auto device = only_lowest(stalled_);

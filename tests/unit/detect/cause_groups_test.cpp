@@ -1,5 +1,8 @@
 #include "detect/cause_groups.h"
 
+#include <map>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "detect/hung_task.h"
@@ -20,12 +23,16 @@ const std::vector<std::string> kJournal = {"jbd2_log_wait_commit", "ext4_sync_fi
 class HungTasks {
  public:
   Host host;
+  std::map<Pid, VmId> vm_of;
 
   std::vector<Finding> after(int seconds_later) {
     host.advance(seconds(seconds_later));
     snapshot_ = host.snapshot();
     Facts facts;
-    facts.vm_of_blocked.resize(snapshot_->tasks->blocked.size());
+    for (const BlockedTask& task : snapshot_->tasks->blocked) {
+      const auto at = vm_of.find(task.id.tid);
+      facts.vm_of_blocked.push_back(at == vm_of.end() ? std::nullopt : std::optional(at->second));
+    }
     const auto stalled = find_stalled_io(stalled_, *snapshot_);
     const auto tasks = track_blocked_tasks(tasks_, *snapshot_, facts);
     return detect_hung_tasks(HungTaskConfig(), groups_, *snapshot_, tasks, stalled);
@@ -134,6 +141,30 @@ TEST(CauseGroups, AFlushWorkerNamesItsDisk) {
   worker.kernel_thread = true;
   worker.worker_description = "flush-8:16";
   EXPECT_EQ(hung.after(10).at(0).subject.device, (DeviceId{8, 16}));
+}
+
+TEST(CauseGroups, SuspendedDevicesAreToldApartByTheDisksOfTheVms) {
+  HungTasks hung;
+  const DeviceId disks[] = {{254, 0}, {254, 16}};
+  const DeviceId mapped[] = {{253, 0}, {253, 1}};
+  for (int i = 0; i < 2; ++i) {
+    hung.add_device(disks[i], "vd" + std::string(1, static_cast<char>('a' + i)));
+    DeviceReading& device = hung.add_device(mapped[i], "dm-" + std::to_string(i));
+    device.beneath = {disks[i]};
+    device.suspended = true;
+    const Pid pid = 100 + i;
+    const VmId vm = hung.host.add_vm("vm" + std::to_string(i), pid);
+    hung.host.set_io(vm, disks[i], IoMotion::kIdle);
+    hung.host.block(pid, BlockedClass::kHard, {"blk_io_schedule", "__blkdev_direct_IO_simple"});
+    hung.vm_of.emplace(pid, vm);
+  }
+  const auto found = hung.after(10);
+  ASSERT_EQ(found.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(found[i].subject.device, mapped[i]);
+    EXPECT_EQ(found[i].subject.vm, hung.vm_of.at(static_cast<Pid>(100 + i)));
+    EXPECT_EQ(evidence(found[i]).cause, HungTaskCause::kSuspendedDm);
+  }
 }
 
 TEST(CauseGroups, TheKeyOutlivesItsMembersAndLearnsTheDevice) {
