@@ -49,11 +49,21 @@ class Outside:
 
     def boottime_of_panic(self):
         """CLOCK_BOOTTIME of the first panic: the console's clock, corrected by the last mark before."""
-        panic = self.console_times(r"Kernel panic - not syncing")[0]
-        offsets = [(float(found[1]), float(found[2])) for found in re.finditer(
-            STAMP + r".*?lab: mark \S+ at (\d+\.\d+)", self.console, re.MULTILINE)]
-        printk, boot = [pair for pair in offsets if pair[0] <= panic][-1]
-        return panic + (boot - printk)
+        return self.boottimes_of_panics()[0]
+
+    def boottimes_of_panics(self):
+        """The same of all panics, one a boot, each by a mark of its own boot."""
+        times = []
+        mark = None
+        for line in self.console.splitlines():
+            found = re.match(STAMP + r".*?lab: mark \S+ at (\d+\.\d+)", line)
+            if found:
+                mark = float(found[2]) - float(found[1])
+            panic = re.match(STAMP + r" Kernel panic - not syncing", line)
+            if panic and mark is not None:
+                times.append(float(panic[1]) + mark)
+                mark = None
+        return times
 
 
 def complaints(console, expected):
