@@ -49,7 +49,9 @@ def found_in_time(guard, vm, story):
     expect(seen["pid"] == vm.pid, f"pid {seen['pid']}, not {vm.pid}")
     expect(seen["unit"] == vm.scope, f"unit {seen['unit']}, not {vm.scope}")
     expect(int(seen["guest_memory_bytes"]) == 96 << 20, f"memory {seen['guest_memory_bytes']}")
-    expect(seen["io_attribution"] == "IO_ATTRIBUTION_CGROUP", f"IO by {seen['io_attribution']}")
+    # systemd may turn the io controller on only after the program has begun.
+    wait_for("IO is counted by cgroup", lambda: guard.vm_named(vm.name)["io_attribution"] ==
+             "IO_ATTRIBUTION_CGROUP", 15)
 
 
 def bytes_agree(guard, vm, disk, story):

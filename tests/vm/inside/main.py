@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -34,6 +35,7 @@ def main():
     if order["case"] == "":  # only a shell is wanted
         story.say(passed=True)
         wait_forever()
+    threading.Thread(target=watch, args=(story, order.get("deadline", 600)), daemon=True).start()
     try:
         case = find(order["module"], order["case"])
         story.say(started=True)
@@ -46,6 +48,17 @@ def main():
     except Exception as fault:  # whatever it was, the outside must hear of it
         tell_failure(story, f"{type(fault).__name__}: {fault}", traceback.format_exc())
     wait_forever()
+
+
+def watch(story, seconds):
+    """Tells of a case that does not end, while the host can still tell: where it waits, and pictures."""
+    main_thread = threading.main_thread().ident
+    time.sleep(seconds)
+    frames = traceback.format_stack(sys._current_frames()[main_thread])
+    if story.over or story.reboot_announced:
+        return
+    place = next((frame.split("\n")[0].strip() for frame in reversed(frames) if "/cases/" in frame), "")
+    tell_failure(story, f"not done within {seconds:g} s: {place}", "".join(frames))
 
 
 def find(module, name):

@@ -68,7 +68,7 @@ def find_modules(unpacked, version):
 
 def initrd(modules, busybox):
     archive = guest_image.CpioArchive()
-    for name in ["bin", "dev", "proc", "sys", "modules", "root"]:
+    for name in ["bin", "dev", "proc", "sys", "modules", "host"]:
         archive.add_directory(name)
     archive.add_file("init", INIT.read_bytes())
     archive.add_file("bin/busybox", busybox.read_bytes())

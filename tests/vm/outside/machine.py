@@ -50,7 +50,7 @@ class Machine:
         directory = self.directory
         append = [*KERNEL_ARGUMENTS, *self.arguments, *(["lab.shell"] if self.shell else [])]
         words = [QEMU, "-name", f"hvguard-lab-{directory.name}", "-nodefaults", "-no-user-config",
-                 "-machine", "q35,hpet=off", "-accel", "tcg,thread=multi",
+                 "-machine", "q35,hpet=off,sata=off,usb=off", "-accel", "tcg,thread=multi",
                  # Five-level paging only slows emulation down.
                  "-cpu", "max,la57=off",
                  "-smp", "2", "-m", str(self.memory), "-display", "none", "-vga", "none",
