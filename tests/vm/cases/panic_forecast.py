@@ -1,0 +1,184 @@
+"""The panic forecast against real panics: khungtaskd decides, the console's clock is the witness."""
+
+import pathlib
+import statistics
+import time
+
+import disks
+from case import case
+from hvguard import Hvguard, moment, sysctl
+from story import boot_seconds, expect, wait_for
+from vms import StandInVm
+
+KIND = "KIND_PANIC_FORECAST"
+# (hung_task_timeout_secs, hung_task_check_interval_secs, when the VM's disk gets stuck: as part of
+# the time from one scan of khungtaskd to the next)
+FEW = ((12, 0, 0.3), (14, 5, 0.7))
+MANY = ((12, 0, 0.05), (12, 0, 0.5), (12, 0, 0.95), (10, 3, 0.2), (10, 3, 0.8), (16, 4, 0.4),
+        (16, 4, 0.6), (15, 7, 0.1), (15, 7, 0.9), (30, 10, 0.35), (30, 0, 0.75), (20, 1, 0.5))
+COMPLAINTS = ("Kernel panic - not syncing: hung_task: blocked tasks",)
+# By the state rule no task counts before this (agent/detect/panic_forecast.cpp): a quarter of the
+# timeout, 2 s at least; and one tick, one more for its being late.
+NOTICE_SECONDS = 2.5
+# The window's end allows this for the scan itself and its words on the console.
+SCAN_SECONDS = 1.0
+MOST_WIDTH = SCAN_SECONDS + 0.5
+
+
+@case(disks={"data": "128M"}, deadline=150, expects=COMPLAINTS)
+def forecast(story):
+    """A disk stays suspended until the kernel panics: within the forecast window, told early."""
+    until_the_panic(story, FEW)
+
+
+@case(disks={"data": "128M"}, deadline=150, expects=COMPLAINTS)
+def forecast_phases(story):
+    """The same for twelve moments between two scans, with several timeouts and check intervals."""
+    until_the_panic(story, MANY)
+
+
+def until_the_panic(story, phases):
+    """Boot number N has phase N; the one after the last panic has nothing to do."""
+    if story.boot > len(phases):
+        return
+    timeout, interval, part = phases[story.boot - 1]
+    guard = Hvguard()
+    guard.wait_until_ready()
+    disk = disks.linear("stuck", disks.virtio("data"))
+    mount_point = disks.ext4(disk.path, "stuck")
+    file = disks.written_file(mount_point / "file", 1)
+    vm = StandInVm("victim")
+    vm.finish(vm.sync(file, bytes_each=4096, count=1))
+
+    sysctl("kernel.panic", 1)
+    sysctl("kernel.hung_task_check_interval_secs", interval)
+    sysctl("kernel.hung_task_panic", 1)
+    thread = khungtaskd()
+    before = switches(thread)
+    sysctl("kernel.hung_task_timeout_secs", timeout)
+    wait_for("khungtaskd notices", lambda: switches(thread) != before, 5, interval=0.01)
+    wait_for_phase(thread, interval or timeout, part)
+    disk.suspend()
+    vm.sync(file, bytes_each=4096, count=0)
+    blocked = boot_seconds()
+    story.mark(f"blocked-{story.boot}")
+    story.keep(f"blocked {story.boot}", blocked)
+    listen = Listener(story, guard)
+    story.expect_panic(3 * timeout + 30, listen)
+
+
+def wait_for_phase(thread, interval, part):
+    """Returns that part of khungtaskd's sleep after a scan, seen by its switch count."""
+    before = switches(thread)
+    wait_for("a scan", lambda: switches(thread) != before, 1.3 * interval + 5, interval=0.01)
+    end = time.monotonic() + part * interval
+    wait_for("the phase", lambda: time.monotonic() >= end, interval + 1, interval=0.01)
+
+
+def khungtaskd():
+    """Its directory in /proc."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if path.read_text() == "khungtaskd\n":
+                return path.parent
+        except OSError:
+            pass  # ended meanwhile
+    return None
+
+
+def switches(thread):
+    text = (thread / "status").read_text()
+    return text[text.index("voluntary_ctxt_switches"):]
+
+
+class Listener:
+    """Keeps each report that says something new, with the moment at which it was read."""
+
+    def __init__(self, story, guard):
+        self.story = story
+        self.guard = guard
+        self.reports = []
+        self.marked = 0.0
+
+    def __call__(self):
+        wall_at_boot = time.time() - boot_seconds()
+        for incident in self.guard.incidents(KIND, state="STATE_OPEN"):
+            evidence = incident["evidence"]["panic_forecast"]
+            report = {
+                "earliest": moment(evidence["earliest_time"]) - wall_at_boot,
+                "latest": moment(evidence["latest_time"]) - wall_at_boot,
+                "detect": moment(incident["detect_time"]) - wall_at_boot,
+                "phase_known": evidence.get("scan_phase_known", False),
+                "reboots": evidence.get("reboots", False),
+                "revision": incident["revision"],
+                "at": boot_seconds(),
+            }
+            if not self.reports or self.reports[-1]["revision"] != report["revision"]:
+                self.reports.append(report)
+                self.story.keep(f"reports {self.story.boot}", self.reports)
+                self.story.note(
+                    f"in {report['earliest'] - report['at']:.1f} to "
+                    f"{report['latest'] - report['at']:.1f} s, "
+                    f"{'by known scans' if report['phase_known'] else 'phase unknown'}")
+        # The console's clock and CLOCK_BOOTTIME drift apart: the newest mark is the best one.
+        if boot_seconds() - self.marked > 3:
+            self.marked = boot_seconds()
+            self.story.mark("listening")
+        time.sleep(0.1)
+
+
+# ---- seen from outside
+
+
+def the_panics_were_foretold(outside, phases):
+    panics = outside.boottimes_of_panics()
+    expect(len(panics) == len(phases), f"{len(panics)} panics on the console, not {len(phases)}")
+    leads, widths, first_widths, errors = [], [], [], []
+    for number, (panic, (timeout, interval, part)) in enumerate(zip(panics, phases), 1):
+        what = f"timeout {timeout} s, check interval {interval} s, phase {part}"
+        reports = outside.kept.get(f"reports {number}", [])
+        expect(reports, f"{what}: no forecast at all")
+        blocked = outside.kept[f"blocked {number}"]
+        first, last = reports[0], reports[-1]
+        lead = panic - first["detect"]
+        outside.note(f"{what}: panic {panic - blocked:.2f} s after blocking; {len(reports)} reports, "
+                     f"the first {lead:.2f} s early; windows begin "
+                     f"{told(reports, panic, 'earliest')} and end {told(reports, panic, 'latest')} "
+                     "s from it")
+        # Not only the last one: none may say what does not come true.
+        for report in reports:
+            expect(report["earliest"] <= panic <= report["latest"],
+                   f"{what}: panic at {panic:.3f} s, forecast from {report['earliest']:.3f} "
+                   f"to {report['latest']:.3f} s (said at {report['at']:.3f} s)")
+            expect(report["reboots"], f"{what}: says that the host stays down")
+        expect(last["phase_known"], f"{what}: the last report does not know the scans")
+        width = last["latest"] - last["earliest"]
+        expect(width <= MOST_WIDTH, f"{what}: the last window is {width:.1f} s wide")
+        late = first["detect"] - blocked - max(2, timeout / 4)
+        expect(late <= NOTICE_SECONDS, f"{what}: first told {late:.1f} s late")
+        leads.append(lead / timeout)
+        widths.append(width)
+        first_widths.append(first["latest"] - first["earliest"])
+        errors.append(panic - last["earliest"])
+    outside.measure("phases", len(phases), "")
+    outside.measure("forecast lead, least (of the timeout)", min(leads) * 100, "%")
+    outside.measure("forecast lead, median (of the timeout)", statistics.median(leads) * 100, "%")
+    outside.measure("first window, widest", max(first_widths), "s")
+    outside.measure("last window, widest", max(widths), "s")
+    outside.measure("panic after the last window's begin, least", min(errors), "s")
+    outside.measure("panic after the last window's begin, most", max(errors), "s")
+
+
+def told(reports, panic, which):
+    return " ".join(f"{report[which] - panic:+.2f}" for report in reports)
+
+
+def tell(made, phases):
+    """All boots after the first, and the check."""
+    for _ in phases:
+        made.next_boot(lambda story: until_the_panic(story, phases))
+    made.seen_from_outside(lambda outside: the_panics_were_foretold(outside, phases))
+
+
+tell(forecast, FEW)
+tell(forecast_phases, MANY)
