@@ -15,13 +15,14 @@ class InstallFailed(Exception):
     pass
 
 
-def get(image, package, kernel, progress, slots):
+def get(image, package, kernel, progress):
     """Path of the qcow2. Made by a boot of any kernel: no kernel is on it."""
     name = key(image.key, package.key, VM / "inside/install.py", pathlib.Path(__file__))
 
     def build(directory):
         progress.say("installed host: booting once to install the package")
-        with progress.step("installed host"), slots.one(progress), \
+        # Takes no slot: other runs of the same package wait for this very disk.
+        with progress.step("installed host"), \
                 tempfile.TemporaryDirectory(prefix="run-", dir=CACHE) as scratch:
             boot(pathlib.Path(scratch), directory / "root.qcow2", image, package, kernel, progress)
     return kept("installed", name, build, progress) / "root.qcow2"
