@@ -65,7 +65,7 @@ def hung_tasks(story):
 
 @case(disks={"one": "128M", "two": "128M", "three": "128M"}, deadline=150)
 def hung_tasks_apart(story):
-    """Two suspended disks and a frozen file system are three incidents, one of them of many tasks."""
+    """Two suspended disks and a frozen file system: three incidents, one of them of many tasks."""
     guard = ready_guard()
     crowd, lone, writer = (found_vm(guard, name) for name in ("crowd", "lone", "writer"))
     one = disks.linear("one", disks.virtio("one"))

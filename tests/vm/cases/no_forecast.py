@@ -14,7 +14,7 @@ FORECAST = "KIND_PANIC_FORECAST"
 HUNG = "KIND_HUNG_TASK"
 STUCK_TASK = "/run/lab/bin/stuck_task"
 TIMEOUT = 10
-# A scan stamps, one at least the timeout later counts; the timer's rounding makes them 10.24 s apart.
+# One scan stamps, one at least the timeout later counts; they are 10.24 s apart (timer wheel).
 TWO_SCANS = 2 * 10.24 + 1
 
 
@@ -37,7 +37,8 @@ def no_forecast(story):
     disk.suspend()
     read_disk.suspend()
 
-    killable = {"a reader of the page cache": reader(read_disk.path), "a vfork parent": vfork_parent()}
+    killable = {"a reader of the page cache": reader(read_disk.path),
+                "a vfork parent": vfork_parent()}
     frozen = {"a task in the version 1 freezer": frozen_in_v1()}
     write = vm.write(disk.path, count=1)
     freeze_in_v2(story)
@@ -49,7 +50,8 @@ def no_forecast(story):
                              *((what, pid, "STATE_FROZEN") for what, pid in frozen.items())]:
         wait_for(f"{what} is listed as {state}", lambda: state_of(guard, pid) == state, 20)
     [writer] = vm.blocked_threads()
-    wait_for("the VM's writer is listed as hard", lambda: state_of(guard, writer) == "STATE_HARD", 20)
+    wait_for("the VM's writer is listed as hard",
+             lambda: state_of(guard, writer) == "STATE_HARD", 20)
     stay_quiet(story, guard, begin + TIMEOUT + TWO_SCANS)
 
     # hvguard's own clock sees the one that wakes itself; the killable ones are in no incident.

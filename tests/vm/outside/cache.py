@@ -11,7 +11,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 VM = ROOT / "tests" / "vm"
 CACHE = ROOT / ".cache" / "vm"
-KEEP = 3  # of each kind: other branches and kernels stay warm, old ones go
+KEEP = 6  # of each kind: other branches and kernels stay warm, old ones go
 
 
 def key(*parts):
@@ -30,7 +30,8 @@ def kept(kind, name, build, progress):
     """The directory of that kind and name; build(directory) fills it if it is not there."""
     directory = CACHE / f"{kind}-{name}"
     if not directory.is_dir():
-        with locked(kind, progress):
+        # By name: another one may wait for a host long before it is made.
+        with locked(f"{kind}-{name}", progress):
             if not directory.is_dir():
                 build_aside(kind, directory, build)
                 forget_old(kind)
