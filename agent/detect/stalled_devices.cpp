@@ -64,6 +64,22 @@ std::optional<BootTime> idle_by_witness(const StalledDevicesState& state, Device
   return at->second.idle;
 }
 
+// The same for one reading. While it has flushes in flight it is what was known before them.
+std::optional<BootTime> idle_of(const StalledDevicesState& before,
+                                StalledDevicesState& after,
+                                const IoKey& key,
+                                const BlockIoReading& reading) {
+  std::optional<BootTime> idle = idle_by_witness(after, reading.device);
+  if (reading.flush_in_flight_count.value_or(0) > 0) {
+    const auto at = before.idle.find(key);
+    idle = at == before.idle.end() ? std::nullopt : std::optional(at->second);
+  }
+  if (idle) {
+    after.idle.emplace(key, *idle);
+  }
+  return idle;
+}
+
 // Since when nothing completed by our own clock. Called only while requests are in flight.
 template <class Key>
 BootTime own_clock(const std::map<Key, IoProgress>& before,
@@ -102,11 +118,11 @@ std::vector<StalledIo> find_stalled_io(StalledDevicesState& state, const Snapsho
       continue;
     }
     covered.insert(reading.device);
-    const auto idle = idle_by_witness(next, reading.device);
+    const IoKey key(reading.vm, reading.device);
+    const auto idle = idle_of(state, next, key, reading);
     if (*reading.in_flight_count == 0 || idle == now) {
       continue;
     }
-    const IoKey key(reading.vm, reading.device);
     const BootTime own =
         own_clock(state.block_io, next.block_io, key, completed_count(reading), now);
     stalled.push_back(

@@ -5,8 +5,8 @@
 // that was missed leaves one behind. The kernel's own count for the device (/proc/diskstats) knows
 // nobody's, but when it says 0 nothing is in flight there, and what was counted so far is
 // forgotten. It is believed once its counters have moved: with iostats=0 in the disk's queue it is
-// always 0. What it leaves out (flushes, to about 6.15; block/blk-mq.c, blk_mq_check_inflight) is
-// seen as stalled only with the reads or writes that hang beside it.
+// always 0. To about 6.15 it leaves flushes out (block/blk-mq.c, blk_mq_check_inflight), so its 0
+// says nothing of a reading that has some in flight.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +42,7 @@ struct StalledDevicesState {
   std::map<IoKey, IoProgress> block_io;
   std::map<DeviceId, IoProgress> devices;
   std::map<DeviceId, DeviceWitness> witnesses;
+  std::map<IoKey, BootTime> idle;  // as far as the witness knows of this reading
 };
 
 struct StalledIo {

@@ -227,8 +227,9 @@ struct BlockIoReading {
   // Latency histograms and errors are absent from the io.stat fallback.
   bool counts_only = false;
   std::optional<std::uint64_t> in_flight_count;
-  std::optional<BootTime> last_completion;  // none: no completion yet
-  std::optional<BootTime> last_idle;        // when nothing was last in flight, as far as known
+  std::optional<std::uint64_t> flush_in_flight_count;  // of those; none: not certain
+  std::optional<BootTime> last_completion;             // none: no completion yet
+  std::optional<BootTime> last_idle;  // when nothing was last in flight, as far as known
 };
 
 // ---- the whole ---------------------------------------------------------------------------------

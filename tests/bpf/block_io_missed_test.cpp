@@ -153,6 +153,22 @@ TEST_F(BpfBlockIoMissed, TheNextUseOfARequestIsNotTheOneThatWasMissed) {
   EXPECT_EQ(others.run(), 0);
 }
 
+// As under lockdown. What was missed stays, so a flush in flight may be none.
+TEST_F(BpfBlockIoMissed, WithoutProbeReadsFlushesInFlightAreNotCertain) {
+  BpfSupport support = probe_bpf("/");
+  support.may_probe_read = false;
+  BlockIoReader reader = open_block_io({}, support);
+  const std::string path = dead_.disk().path();
+  Manager manager([path] { lab::flushes(path, 3); });
+  const VmId vm = manager.id();
+  ASSERT_TRUE(reader.set_vm(vm, IoAttribution::kSubmitter, {}));
+  EXPECT_EQ(manager.run(), 0);
+  const auto reading = reading_of(reader, vm, dead_.disk().id());
+  ASSERT_TRUE(reading);
+  EXPECT_TRUE(reading->in_flight_count);
+  EXPECT_FALSE(reading->flush_in_flight_count);
+}
+
 TEST_F(BpfBlockIoMissed, AFlushThatEndedUnseenIsForgotten) {
   const std::string path = dead_.disk().path();
   Manager manager([path] {

@@ -89,13 +89,17 @@ TEST(BpfBlockIoStall, FlushThatNeverReturnsIsInFlight) {
   manager.go();
   EXPECT_TRUE(lab::wait_for([&] {
     const auto reading = reading_of(reader, vm, dead.disk().id());
-    return reading && reading->in_flight_count.value_or(0) == 1;
+    return reading && reading->in_flight_count.value_or(0) == 1 &&
+           reading->flush_in_flight_count.value_or(0) == 1;
   }));
+  const auto other = reading_of(reader, std::nullopt, dead.disk().id());
+  EXPECT_EQ(other->flush_in_flight_count, std::optional<std::uint64_t>(0));
   dead.revive();
   EXPECT_EQ(manager.run(), 0);
   EXPECT_EQ(blocker.run(), 0);
   const auto reading = reading_of(reader, vm, dead.disk().id());
   EXPECT_EQ(reading->in_flight_count, std::optional<std::uint64_t>(0));
+  EXPECT_EQ(reading->flush_in_flight_count, std::optional<std::uint64_t>(0));
   EXPECT_EQ(counts(*reading, IoOperation::kFlush).operations.value, 1U);
 }
 

@@ -397,6 +397,9 @@ void BlockIoReader::Implementation::fill_times(BlockIoReading& reading,
                                                std::uint64_t last_completion) {
   std::optional<BootTime>& last_idle = last_idle_[account];
   reading.in_flight_count = pending.count;
+  if (pending_.forgets()) {
+    reading.flush_in_flight_count = pending.flush_count;
+  }
   const Nanoseconds boot_minus_monotonic = boot_ - monotonic_;
   if (last_completion != 0) {
     reading.last_completion = BootTime{Nanoseconds(last_completion) + boot_minus_monotonic};

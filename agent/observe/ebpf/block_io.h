@@ -56,7 +56,8 @@ class BlockIoReader {
   // Frees the counters of disks that are not in the list (every disk the host has).
   void retain_devices(std::span<const DeviceId> devices);
 
-  // One reading per pair that ever had IO. counts_only is false; in_flight_count is exact.
+  // One reading per pair that ever had IO. counts_only is false; in_flight_count is exact,
+  // and that of flushes is absent where missed completions cannot be found (level 2).
   Result<std::vector<BlockIoReading>> read();
 
   [[nodiscard]] BlockIoLosses losses() const;

@@ -72,6 +72,7 @@ void PendingRequests::add_up(const AccountTable& accounts, std::uint32_t now) {
       if (is_open(accounts, detail)) {
         InFlight& sum = in_flight_[IO_DETAIL_ACCOUNT(detail)];
         ++sum.count;
+        sum.flush_count += IO_DETAIL_STATE(detail) == IO_PENDING_FLUSH ? 1U : 0U;
         sum.oldest_age = std::max(sum.oldest_age, age);
       }
     }

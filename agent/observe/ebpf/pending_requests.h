@@ -20,7 +20,8 @@ namespace hvguard::observe {
 // Of one account.
 struct InFlight {
   std::uint64_t count = 0;
-  std::uint32_t oldest_age = 0;  // in units of 2^IO_TIME_SHIFT nanoseconds
+  std::uint64_t flush_count = 0;  // of those
+  std::uint32_t oldest_age = 0;   // in units of 2^IO_TIME_SHIFT nanoseconds
 };
 
 // The counters that entries refer to, by account number.
@@ -40,6 +41,8 @@ class PendingRequests {
   // CLOCK_MONOTONIC >> IO_TIME_SHIFT.
   const std::vector<InFlight>& count(const AccountTable& accounts, std::uint32_t now);
 
+  // Whether what was missed is taken out; if not, an entry may stand for a request long gone.
+  [[nodiscard]] bool forgets() const { return program_ >= 0; }
   // Entries taken out: their requests ended and no completion was seen.
   [[nodiscard]] std::uint64_t forgotten_count() const { return forgotten_count_; }
 

@@ -39,6 +39,9 @@ class Stalls {
           io.last_idle.reset();
         }
       }
+      for (BlockIoReading& io : snapshot.block_io) {
+        io.flush_in_flight_count = flushes_in_flight;
+      }
       if (drop_block_io) {
         snapshot.block_io.clear();
       }
@@ -51,6 +54,7 @@ class Stalls {
   [[nodiscard]] const std::vector<StalledIo>& stalled() const { return last_stalled_; }
   bool drop_times = false;
   bool drop_block_io = false;
+  std::optional<std::uint64_t> flushes_in_flight;  // of what the readings say
 
  private:
   std::vector<StalledIo> last_stalled_;
@@ -186,6 +190,36 @@ TEST(IoStall, WhatIsInFlightAfterwardsIsStalledNoLongerThanTheDeviceIsBusy) {
   stalls.after(60);
   const BootTime idle = stalls.host.snapshot()->boot_time;
   set_counters(stalls, 200, 1);
+  EXPECT_TRUE(stalls.after(4).empty());
+  const auto found = stalls.after(1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].event_time, idle);
+}
+
+TEST(IoStall, AFlushHangsThoughTheDeviceCallsItselfIdle) {
+  Stalls stalls;
+  vm_with_requests_left_behind(stalls);
+  set_counters(stalls, 200, 0);
+  stalls.flushes_in_flight = 4;
+  EXPECT_EQ(stalls.after(6).size(), 1U);
+}
+
+TEST(IoStall, WithoutFlushesAmongThemRequestsOfAnIdleDeviceAreLeftBehind) {
+  Stalls stalls;
+  vm_with_requests_left_behind(stalls);
+  set_counters(stalls, 200, 0);
+  stalls.flushes_in_flight = 0;
+  EXPECT_TRUE(stalls.after(60).empty());
+}
+
+TEST(IoStall, AFlushHangsNoLongerThanItHasBeenThere) {
+  Stalls stalls;
+  vm_with_requests_left_behind(stalls);
+  set_counters(stalls, 200, 0);
+  stalls.flushes_in_flight = 0;
+  stalls.after(60);
+  const BootTime idle = stalls.host.snapshot()->boot_time;
+  stalls.flushes_in_flight = 1;
   EXPECT_TRUE(stalls.after(4).empty());
   const auto found = stalls.after(1);
   ASSERT_EQ(found.size(), 1U);
