@@ -60,7 +60,8 @@ def forget_old(kind):
 def locked(name, progress):
     """One at a time on this machine; says so when another run holds it."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / f".{name}.lock", "w") as lock:
+    (CACHE / "locks").mkdir(exist_ok=True)
+    with open(CACHE / "locks" / name, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
