@@ -10,6 +10,8 @@ import socket
 import subprocess
 import time
 
+import host_clock
+
 QEMU = "/usr/bin/qemu-system-x86_64"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None)
@@ -48,7 +50,7 @@ class Machine:
 
     def command(self):
         directory = self.directory
-        append = [*KERNEL_ARGUMENTS, *self.arguments, *(["lab.shell"] if self.shell else [])]
+        append = [*KERNEL_ARGUMENTS, f"tsc_early_khz={host_clock.kilohertz()}", *self.arguments, *(["lab.shell"] if self.shell else [])]
         words = [QEMU, "-name", f"hvguard-lab-{directory.name}", "-nodefaults", "-no-user-config",
                  "-machine", "q35,hpet=off,sata=off,usb=off", "-accel", "tcg,thread=multi",
                  # Five-level paging only slows emulation down.
