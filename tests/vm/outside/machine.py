@@ -50,7 +50,8 @@ class Machine:
 
     def command(self):
         directory = self.directory
-        append = [*KERNEL_ARGUMENTS, f"tsc_early_khz={host_clock.kilohertz()}", *self.arguments, *(["lab.shell"] if self.shell else [])]
+        append = [*KERNEL_ARGUMENTS, f"tsc_early_khz={host_clock.kilohertz()}", *self.arguments,
+                  *(["lab.shell"] if self.shell else [])]
         words = [QEMU, "-name", f"hvguard-lab-{directory.name}", "-nodefaults", "-no-user-config",
                  "-machine", "q35,hpet=off,sata=off,usb=off", "-accel", "tcg,thread=multi",
                  # Five-level paging only slows emulation down.
