@@ -10,10 +10,10 @@
 
 #include <fmt/format.h>
 #include <grp.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "base/service_manager.h"
 #include "gateway/log.h"
 
 namespace hvguard::gateway {
@@ -85,7 +85,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(const Options& options) {
   events.next_due = [self] { return self->statuses_.next_due(); };
   events.on_freshness = [self](bool fresh) {
     self->server_->set_serving(fresh);
-    sd_notify(0, fresh ? "STATUS=serving" : "STATUS=no new data from hvguardd");
+    tell_service_manager(fresh ? "STATUS=serving" : "STATUS=no new data from hvguardd");
   };
   gateway->core_link_ =
       std::make_unique<CoreLink>(options.core_socket, gateway->slot_, std::move(events));

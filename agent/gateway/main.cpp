@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/service_manager.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/options.h"
@@ -34,12 +34,16 @@ sigset_t block_stop_signals() {
 
 void wait_for_stop(const Gateway& gateway, const sigset_t& signals) {
   const timespec second{1, 0};
+  bool told_ready = tell_service_manager("READY=1");
   for (;;) {
     if (::sigtimedwait(&signals, nullptr, &second) > 0) {
       return;
     }
+    if (!told_ready) {
+      told_ready = tell_service_manager("READY=1");
+    }
     if (boot_time_now() - gateway.progress_time() < kStuckAfter) {
-      sd_notify(0, "WATCHDOG=1");
+      tell_service_manager("WATCHDOG=1");
     }
   }
 }
@@ -52,10 +56,9 @@ int run(const Options& options) {
     log_line(Level::kError, gateway.error().message);
     return 1;
   }
-  sd_notify(0, "READY=1");
   log_line(Level::kInfo, fmt::format("{} serves {}", HVGUARD_VERSION, options.listen));
   wait_for_stop(**gateway, signals);
-  sd_notify(0, "STOPPING=1");
+  tell_service_manager("STOPPING=1");
   (*gateway)->stop();
   // gRPC's own end can wait ten seconds for a timer of its own (1.51, Executor::ShutdownAll), and
   // nothing is left to save.

@@ -1,4 +1,4 @@
-// What systemd is told (sd_notify(3)). Quiet where nobody listens. Loop thread.
+// What systemd is told (sd_notify(3)). Quiet where nobody listens, and never waits. Loop thread.
 #pragma once
 
 #include <string>
@@ -7,13 +7,16 @@ namespace hvguard::guard {
 
 class ServiceManager {
  public:
-  // After the first finished tick, and after a reload.
-  void ready(const std::string& status) const;
+  // After the first finished tick, and after a reload. Said again with alive() until it is taken.
+  void ready(const std::string& status);
   void reloading() const;
   void stopping(const std::string& status) const;
   // After a finished tick, or where a restart could change nothing: a loop that only turns must be
   // restarted by the watchdog.
-  void alive(const std::string& status) const;
+  void alive(const std::string& status);
+
+ private:
+  bool owes_ready_ = false;
 };
 
 }  // namespace hvguard::guard

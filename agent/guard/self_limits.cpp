@@ -3,7 +3,9 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 
+#include <link.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -24,6 +26,24 @@ void end_now(int /*signal*/) {
   ::_exit(deadline_exit_code.load(std::memory_order_relaxed));
 }
 
+// For dl_iterate_phdr(3): reads and locks all segments of one program or library. Locked one by
+// one, since mlockall() can do only all mappings or, with MCL_ONFAULT, none before they are
+// touched.
+int lock_segments(dl_phdr_info* object, std::size_t /*size*/, void* first_errno) {
+  for (int i = 0; i < object->dlpi_phnum; ++i) {
+    const auto& segment = object->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD) {
+      continue;
+    }
+    // mlock() rounds to pages by itself.
+    const auto* const begin = reinterpret_cast<const void*>(object->dlpi_addr + segment.p_vaddr);
+    if (::mlock(begin, segment.p_memsz) != 0 && *static_cast<int*>(first_errno) == 0) {
+      *static_cast<int*>(first_errno) = errno;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 Result<> lock_memory() {
@@ -31,6 +51,11 @@ Result<> lock_memory() {
   ::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
   if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
     return fail_errno(errno, "lock memory (raise LimitMEMLOCK= of the unit, or `ulimit -l`)");
+  }
+  int failure = 0;
+  ::dl_iterate_phdr(lock_segments, &failure);
+  if (failure != 0) {
+    return fail_errno(failure, "lock the program in memory (raise LimitMEMLOCK= or MemoryMax=)");
   }
   return {};
 }
