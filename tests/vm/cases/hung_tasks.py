@@ -17,7 +17,7 @@ CLOCK = 0.1  # wall time seen from here against times that hvguardd turned into 
 MANY = 20
 
 
-@case(disks={"data": "128M"}, deadline=150)
+@case(disks={"data": "128M"}, deadline=240)
 def hung_tasks(story):
     """A VM's writer on a suspended disk: an incident within a tick, resolved when it is resumed."""
     guard = ready_guard()
@@ -63,7 +63,7 @@ def hung_tasks(story):
     expect(len(guard.incidents(KIND)) == 1, "there is a second incident")
 
 
-@case(disks={"one": "128M", "two": "128M", "three": "128M"}, deadline=150)
+@case(disks={"one": "128M", "two": "128M", "three": "128M"}, deadline=240)
 def hung_tasks_apart(story):
     """Two suspended disks and a frozen file system: three incidents, one of them of many tasks."""
     guard = ready_guard()
@@ -113,7 +113,7 @@ def hung_tasks_apart(story):
         guard.wait_until_resolved(of_vm(guard, vm), 30)
 
 
-@case(disks={"data": "256M"}, deadline=150)
+@case(disks={"data": "256M"}, deadline=240)
 def hung_tasks_filesystem(story):
     """A file system on a suspended disk: VM, journal and write-back are stuck, in one incident."""
     guard = ready_guard()

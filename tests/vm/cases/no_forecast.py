@@ -18,7 +18,7 @@ TIMEOUT = 10
 TWO_SCANS = 2 * 10.24 + 1
 
 
-@case(disks={"data": "128M", "read": "64M", "other": "64M"}, deadline=180)
+@case(disks={"data": "128M", "read": "64M", "other": "64M"}, deadline=240)
 def no_forecast(story):
     """With hung_task_panic set, harmless sleepers bring neither a forecast nor a panic."""
     guard = Hvguard()

@@ -25,13 +25,13 @@ SCAN_SECONDS = 1.0
 MOST_WIDTH = SCAN_SECONDS + 0.5
 
 
-@case(disks={"data": "128M"}, deadline=150, expects=COMPLAINTS)
+@case(disks={"data": "128M"}, deadline=240, expects=COMPLAINTS)
 def forecast(story):
     """A disk stays suspended until the kernel panics: within the forecast window, told early."""
     until_the_panic(story, FEW)
 
 
-@case(disks={"data": "128M"}, deadline=150, expects=COMPLAINTS)
+@case(disks={"data": "128M"}, deadline=240, expects=COMPLAINTS)
 def forecast_phases(story):
     """The same for twelve moments between two scans, with several timeouts and check intervals."""
     until_the_panic(story, MANY)

@@ -16,7 +16,7 @@ from machine import Machine, MachineError
 from story import Failed
 from verdict import Outside, Verdict, complaints
 
-BOOT_SECONDS = 150  # with a margin for a machine that does other things
+BOOT_SECONDS = 300  # with a margin for a machine that does other things
 LOGS = CACHE / "logs"
 
 
@@ -111,10 +111,9 @@ def follow(machine, lab, case, module, series, verdict, told):
     with told.step("booting"):
         machine.start()
         lines = machine.lines(lambda: clock.deadline)
-        first = next(lines)
+        waiting = [next(lines)]
     while True:
-        line = first if first else next(lines)
-        first = None
+        line = waiting.pop() if waiting else next(lines)
         if line is None:
             machine.show_blocked_tasks()
             verdict.fail(f"no word within {clock.seconds:g} s {clock.what}")
