@@ -34,18 +34,13 @@ sigset_t block_stop_signals() {
 
 void wait_for_stop(const Gateway& gateway, const sigset_t& signals) {
   const timespec second{1, 0};
-  bool told_ready = tell_service_manager("READY=1");
-  for (;;) {
-    if (::sigtimedwait(&signals, nullptr, &second) > 0) {
-      return;
-    }
-    if (!told_ready) {
-      told_ready = tell_service_manager("READY=1");
-    }
+  bool told_ready = false;
+  do {
+    told_ready = told_ready || tell_service_manager("READY=1");
     if (boot_time_now() - gateway.progress_time() < kStuckAfter) {
       tell_service_manager("WATCHDOG=1");
     }
-  }
+  } while (::sigtimedwait(&signals, nullptr, &second) <= 0);
 }
 
 int run(const Options& options) {
