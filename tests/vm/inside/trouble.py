@@ -1,0 +1,166 @@
+"""Hosts in trouble: a root disk that answers nothing, a PID 1 that stands still, and what a case needs
+to go on in such a host itself."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import pathlib
+import re
+import signal
+import socket
+import time
+
+import disks
+from story import expect, run, wait_for
+
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+LIBC = ctypes.CDLL(None, use_errno=True)
+MCL_CURRENT_AND_FUTURE = 3
+NOTIFY_SOCKET = "/run/systemd/notify"
+
+
+def lock_memory():
+    """This process: what it has mapped is read now and stays, so that no page of it waits for the
+    disk. Import all you need before."""
+    expect(LIBC.mlockall(MCL_CURRENT_AND_FUTURE) == 0, "the case cannot lock its memory")
+
+
+def in_memory(program):
+    """A copy of a program, libraries included, that no disk holds; returns what to run."""
+    path = pathlib.Path(run("sh", "-c", f"command -v {program}").stdout.strip())
+    folder = pathlib.Path("/run/lab-in-memory") / path.name
+    folder.mkdir(parents=True, exist_ok=True)
+    libraries = re.findall(r"(/\S+) \(0x", run("ldd", path).stdout)
+    run("cp", "--dereference", path, *libraries, folder)
+    loader = next(library for library in libraries if "ld-linux" in library)
+    return [folder / pathlib.Path(loader).name, "--library-path", folder, folder / path.name]
+
+
+# ---- the root disk
+
+
+class StuckRoot:
+    """The disk that / lies on: from now on no read of it ends and no write to it begins.
+
+    Its file system is frozen, so that writers wait. Its IO is throttled to 2 bytes a second for all
+    that systemd started, PID 1 included, so that readers wait too, where the page cache does not
+    have what they want. cold: the page cache has nothing of what is not in use.
+    """
+
+    # system.slice has this case too.
+    CGROUPS = ("init.scope", "system.slice", "machine.slice", "user.slice")
+
+    def __init__(self):
+        number = os.stat("/").st_dev
+        self.device = f"{os.major(number)}:{os.minor(number)}"
+        self.root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+        self.limits = [path for name in self.CGROUPS
+                       if (path := CGROUPS / name / "io.max").exists()]
+        expect(CGROUPS / "system.slice/io.max" in self.limits, "system.slice has no io controller")
+        expect(CGROUPS / "init.scope/io.max" in self.limits, "PID 1 has no io controller")
+
+    def __enter__(self):
+        os.sync()
+        disks.super_block_ioctl("/", disks.FIFREEZE)
+        self.limit("2")  # the least that the kernel takes
+        return self
+
+    def limit(self, value):
+        words = " ".join(f"{key}={value}" for key in ("rbps", "wbps", "riops", "wiops"))
+        for path in self.limits:
+            path.write_text(f"{self.device} {words}")
+
+    def forget_pages(self):
+        """Drops what the page cache holds of files that nobody has mapped and locked."""
+        pathlib.Path("/proc/sys/vm/drop_caches").write_text("1")
+
+    def __exit__(self, *_):
+        self.limit("max")
+        disks.super_block_ioctl("/", disks.FITHAW)
+
+
+class Victim:
+    """A process that reads or writes a file with O_DIRECT in that moment, to see that it can't."""
+
+    def __init__(self, path, write):
+        self.pid = os.fork()
+        if self.pid == 0:
+            page = mmap.mmap(-1, mmap.PAGESIZE)
+            with contextlib.suppress(OSError):
+                if write:
+                    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
+                    os.writev(file, [page])
+                else:
+                    file = os.open(path, os.O_RDONLY | os.O_DIRECT)
+                    os.preadv(file, [page], 0)
+            os._exit(0)
+
+    def is_stuck(self):
+        pid, _ = os.waitpid(self.pid, os.WNOHANG)
+        if pid:
+            return False
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return re.search(r"^State:\s+D", status, re.M) is not None
+
+
+def blocked_tasks():
+    """What each task in D waits in, for people."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if re.search(r"^State:\s+D", (folder / "status").read_text(), re.M):
+                calls = [line.split()[-1].split("+")[0]
+                         for line in (folder / "stack").read_text().splitlines()]
+                name = (folder / "comm").read_text().strip()
+                found.append(f"{name} ({folder.name}): {' < '.join(calls)}")
+    return "\n".join(found)
+
+
+# ---- PID 1 and D-Bus
+
+
+@contextlib.contextmanager
+def init_frozen():
+    """PID 1 does nothing meanwhile."""
+    freeze = CGROUPS / "init.scope/cgroup.freeze"
+    events = CGROUPS / "init.scope/cgroup.events"
+    freeze.write_text("1")
+    try:
+        wait_for("PID 1 stands still", lambda: "frozen 1" in events.read_text(), 10)
+        yield
+    finally:
+        freeze.write_text("0")
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """A process under SIGSTOP."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def fill_notify_socket():
+    """What PID 1 reads no more: any process may write there, until it is full. Returns how many
+    messages it took."""
+    sent = 0
+    while True:
+        before = sent
+        # Each of them may send only so much; what it sent stays when it is closed.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sender.sendto(b"X_LAB=1", NOTIFY_SOCKET)
+                    sent += 1
+        if sent == before:
+            return sent
+
+
+def sleep_until(moment):
+    """A point of CLOCK_BOOTTIME."""
+    while (left := moment - time.clock_gettime(time.CLOCK_BOOTTIME)) > 0:
+        time.sleep(left)
