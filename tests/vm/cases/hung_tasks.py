@@ -154,10 +154,12 @@ def ready_guard():
 
 
 def found_vm(guard, name):
-    """A VM whose IO hvguard counts."""
+    """A VM whose IO hvguard counts. Its first one loads a program: on a busy machine that may take
+    seconds, and until then hvguardd does not answer."""
     vm = StandInVm(name)
-    wait_for(f"VM {name} is found", lambda: (guard.vm_named(name) or {}).get("io_attribution") ==
-             "IO_ATTRIBUTION_CGROUP", 20)
+    wait_for(f"VM {name} is found", lambda: any(
+        seen["name"] == name and seen["io_attribution"] == "IO_ATTRIBUTION_CGROUP"
+        for seen in (guard.try_ctl("--direct", "vms") or {}).get("vms", [])), 60)
     return vm
 
 
