@@ -79,7 +79,8 @@ def stay_quiet(story, guard, until):
 def a_real_one(story, guard, vm, mount_point):
     """The same host does forecast: a writer on a frozen file system, once a panic is armed."""
     sysctl("kernel.hung_task_panic", 0)
-    sysctl("kernel.hung_task_timeout_secs", 60)
+    # No panic before 40 s, and surely within the 90 s from which on it is forecast.
+    sysctl("kernel.hung_task_timeout_secs", 40)
     disks.freeze(mount_point)
     write = vm.sync(mount_point / "file", bytes_each=4096, count=1)
     incident = guard.wait_for_incident(HUNG, 30, state="STATE_OPEN")
@@ -87,7 +88,7 @@ def a_real_one(story, guard, vm, mount_point):
     expect(not guard.incidents(FORECAST), "a forecast with hung_task_panic=0")
     sysctl("kernel.hung_task_panic", 1)
     armed = boot_seconds()
-    forecast = guard.wait_for_incident(FORECAST, 10)
+    forecast = guard.wait_for_incident(FORECAST, 15)
     story.measure("hung_task_panic armed → forecast, asking included", boot_seconds() - armed, "s")
     disks.thaw(mount_point)
     vm.finish(write)
