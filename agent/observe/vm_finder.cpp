@@ -357,9 +357,11 @@ std::optional<BootTime> VmFinder::next_deadline() const {
 void VmFinder::begin_scan() {
   wants_rescan_ = false;
   rejected_.clear();
+  by_name_alone_ = false;
 }
 
 void VmFinder::scan_proc(ProcessScanner::Depth depth, BootTime now) {
+  by_name_alone_ |= depth == ProcessScanner::Depth::kFull;
   const auto scan = scanner_.scan(*root_, config_.executables, depth);
   if (!scan) {
     scan_error_ = scan.error().message;

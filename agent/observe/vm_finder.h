@@ -118,6 +118,7 @@ class VmFinder {
   std::vector<VmDeparture> departures_;
   std::optional<BootTime> bus_again_;  // not before this after a failure
   std::string scan_error_;
+  bool by_name_alone_ = false;  // the last scan had only names to go by, not open files
   std::uint64_t dropped_count_ = 0;
   bool changed_ = false;
   bool wants_rescan_ = false;

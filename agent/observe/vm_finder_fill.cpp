@@ -103,10 +103,15 @@ void VmFinder::read_cgroup(VmEntry& entry,
 
 void VmFinder::report(SourceBook& book) {
   book.add_dropped(Source::kVmFinder, std::exchange(dropped_count_, 0));
-  if (scan_error_.empty()) {
-    book.good(Source::kVmFinder);
-  } else {
+  if (!scan_error_.empty()) {
     book.blind(Source::kVmFinder, scan_error_ + ". New VMs are not found");
+  } else if (by_name_alone_) {
+    book.degraded(
+        Source::kVmFinder,
+        "without eBPF, open files are not listed. VM managers that ran before hvguardd are "
+        "found by the names in [vm_finder] executables only");
+  } else {
+    book.good(Source::kVmFinder);
   }
   if (!process_probe_->start_error().empty()) {
     book.blind(Source::kVmProbe,

@@ -81,6 +81,18 @@ class VmFinderTest : public ::testing::Test {
   SourceBook book_;
 };
 
+TEST_F(VmFinderTest, ASearchByNameAloneIsDegraded) {
+  make();
+  scan();
+  const auto state = [](const Snapshot& snapshot) {
+    return snapshot.source(Source::kVmFinder).state;
+  };
+  EXPECT_EQ(state(read()), SourceState::kDegraded);
+  finder_->begin_scan();  // eBPF lists the open files this time
+  finder_->scan_proc(ProcessScanner::Depth::kLight, now_);
+  EXPECT_EQ(state(read()), SourceState::kOk);
+}
+
 TEST_F(VmFinderTest, FindsByNameAndLearnsTheRest) {
   make();
   scan();
@@ -109,7 +121,7 @@ TEST_F(VmFinderTest, FindsByNameAndLearnsTheRest) {
   EXPECT_TRUE(snapshot.block_io[0].counts_only);
   EXPECT_EQ(snapshot.block_io[0].vm, vm.id);
   EXPECT_EQ(snapshot.block_io[0].by_operation[1].bytes, Counter{8192});
-  EXPECT_EQ(snapshot.source(Source::kVmFinder).state, SourceState::kOk);
+  EXPECT_EQ(snapshot.source(Source::kVmFinder).state, SourceState::kDegraded);
   EXPECT_EQ(snapshot.source(Source::kVmProbe).state, SourceState::kOk);
   EXPECT_TRUE(snapshot.gaps.empty());
 }

@@ -8,8 +8,8 @@ from hvguard import Hvguard, duration, moment
 from story import expect, run, wait_for
 from vms import StandInVm
 
-BPF_SOURCES = ("tasks", "block_io", "lifecycle")
-OLD_KERNEL_SOURCES = ("tasks", "block_io")  # 5.10 has all that lifecycle needs
+BPF_SOURCES = ("tasks", "block_io", "lifecycle", "vm_finder")
+OLD_KERNEL_SOURCES = ("tasks", "block_io")  # 5.10 has all that lifecycle and vm_finder need
 NOTICE_SECONDS = 1.0  # BEHAVIOUR: found and dropped within that
 
 
@@ -29,7 +29,7 @@ def ebpf(story):
 def all_sources_are_ok(guard, story):
     guard.wait_for_ticks(2, 20)
     bad = {name: source for name, source in guard.sources().items()
-           if source["state"] != "STATE_OK" and name != "diskstats"}
+           if source["state"] != "STATE_OK"}
     for name, source in bad.items():
         story.note(f"{name}: {source['state']}: {source.get('detail', '')}")
     expect(not bad, f"not as designed: {', '.join(bad)}")
