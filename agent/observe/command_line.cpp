@@ -222,6 +222,7 @@ class QemuOptions {
       take_accelerators(value, "accel");
     } else if (option == "machine" || option == "M") {
       take_accelerators(value, "type");
+      facts_.without_guest = parameter(value, "type", "type", facts_.without_guest, is_no_machine);
     }
   }
   void enable_kvm() { accelerator_.add("kvm"); }
@@ -249,6 +250,7 @@ class QemuOptions {
     });
     return value;
   }
+  static bool is_no_machine(std::string_view type) { return type == "none"; }
   void take_accelerators(std::string_view list, std::string_view implied_key) {
     for_each_parameter(list, implied_key, [&](std::string_view key, std::string_view names) {
       if (key == "accel") {

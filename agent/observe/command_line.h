@@ -24,6 +24,10 @@ struct CommandLineFacts {
   Accelerator accelerator = Accelerator::kUnknown;
   std::optional<std::uint64_t> guest_memory_bytes;
   std::optional<std::uint32_t> vcpu_count;
+  // QEMU with "-machine none": it runs no guest, and only tells what it could do. libvirt starts
+  // such ones for a second each time that it starts (src/qemu/qemu_process.c,
+  // qemuProcessQMPLaunch).
+  bool without_guest = false;
 };
 
 // By the base name of the executable.

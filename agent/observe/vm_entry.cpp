@@ -49,6 +49,10 @@ Nanoseconds probe_back_off(std::uint32_t failed_probes) {
 }
 
 bool is_vm_manager(const VmEntry& entry, const ProbeResult& result, const VmFinderConfig& config) {
+  if (result.executable && result.command_line &&
+      parse_command_line(*result.executable, *result.command_line).without_guest) {
+    return false;
+  }
   if (entry.holds_kvm_vm || result.holds_kvm_vm.value_or(false)) {
     return true;
   }

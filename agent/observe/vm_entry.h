@@ -54,7 +54,8 @@ inline constexpr Nanoseconds kShowAfter = std::chrono::milliseconds(500);
 [[nodiscard]] Nanoseconds probe_back_off(std::uint32_t failed_probes);
 
 // Does the result, or what is known already, make this a VM manager? Without an executable the
-// comm that made it a candidate decides.
+// comm that made it a candidate decides. One that only tells libvirt what it could do is none,
+// though it may hold a KVM VM for that.
 [[nodiscard]] bool is_vm_manager(const VmEntry& entry,
                                  const ProbeResult& result,
                                  const VmFinderConfig& config);

@@ -105,6 +105,25 @@ TEST(VmEntryTest, ManagersAreToldFromLookalikes) {
   EXPECT_TRUE(is_vm_manager(entry(), ProbeResult{}, config)) << "by comm, if that is all";
 }
 
+// As libvirtd starts it, with and without KVM, to ask what it can do.
+TEST(VmEntryTest, AManagerWithoutAGuestIsNoVm) {
+  const VmFinderConfig config;
+  auto result = qemu_result();
+  result.holds_kvm_vm = true;
+  for (const std::string_view machine : {"none,accel=kvm:tcg", "none,accel=tcg", "type=none"}) {
+    result.command_line = "qemu-system-x86_64";
+    for (const std::string_view word : {"-S", "-no-user-config", "-nodefaults", "-machine"}) {
+      *result.command_line += '\0';
+      *result.command_line += word;
+    }
+    *result.command_line += '\0';
+    *result.command_line += machine;
+    EXPECT_FALSE(is_vm_manager(entry(), result, config)) << machine;
+  }
+  *result.command_line += std::string_view("\0-machine\0q35", 13);  // the last one counts
+  EXPECT_TRUE(is_vm_manager(entry(), result, config));
+}
+
 TEST(VmEntryTest, Attribution) {
   VmReading reading;
   reading.identity.cgroup_path = "/a.scope";
