@@ -19,6 +19,9 @@ constexpr int kMaxArenas = 2;  // one for the loop, one for the sampler
 // Setting it keeps glibc from raising it: the kernel's type information (some 17 MiB while the eBPF
 // objects load) then never lands in the heap, from where locked memory cannot be given back.
 constexpr int kMmapThreshold = 128 * 1024;
+// What a tick frees the next one needs again: given back in between, it would have to be found anew
+// each second, which is what takes seconds while the host is short of memory.
+constexpr int kTrimThreshold = 8 * 1024 * 1024;
 
 std::atomic<int> deadline_exit_code{0};
 
@@ -49,6 +52,7 @@ int lock_segments(dl_phdr_info* object, std::size_t /*size*/, void* first_errno)
 Result<> lock_memory() {
   ::mallopt(M_ARENA_MAX, kMaxArenas);
   ::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
+  ::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
   if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
     return fail_errno(errno, "lock memory (raise LimitMEMLOCK= of the unit, or `ulimit -l`)");
   }
