@@ -9,13 +9,14 @@ import subprocess
 import disks
 from case import case
 from hvguard import Hvguard
-from story import Failed, boot_seconds, expect, run, wait_for
+from story import boot_seconds, expect, run, wait_for
 from ticks import TickWatch, answer_seconds
-from trouble import StuckRoot, blocked_tasks, in_memory, lock_memory, sleep_until
+from trouble import (StuckRoot, Victim, blocked_tasks, in_memory, lock_memory, make_folders,
+                     sleep_until, var_on)
 
 LARGEST_GAP_SECONDS = 2.0  # one reading left out
 STALE_SECONDS = 3.0  # what status and the control plane take for old
-RESTART_SECONDS = 20
+RESTART_SECONDS = 25  # that of systemd until it gives a start up is 30
 COLD_RESTART_SECONDS = 100  # TimeoutStartSec and TimeoutStopSec of both units, and PID 1's own time
 CONNECTIONS = 1200  # open at once; the gateway may have 1024 files, and serves far fewer of one user
 BOMB_TASKS = 2000
@@ -28,54 +29,60 @@ def steady(story, ticks, called, largest=LARGEST_GAP_SECONDS):
     story.measure(f"largest gap between ticks, {called}", gap, "s")
     story.measure(f"ticks left out, {called}", ticks.skipped(), "")
     story.measure(f"longest handler, {called}", ticks.longest_handler() * 1e3, "ms")
-    expect(gap <= largest, f"{called}: {gap:.2f} s between two ticks")
-    expect(ticks.largest_silence() <= largest + 1,
+    late = ticks.host_lateness
+    story.note(f"the host itself stood still for {late:.2f} s at most")
+    expect(gap <= largest + late, f"{called}: {gap:.2f} s between two ticks")
+    expect(ticks.largest_silence() <= largest + late + 1,
            f"{called}: no tick for {ticks.largest_silence():.2f} s")
 
 
 # ---- restarts
 
 
-@case(deadline=400)
+@case(disks={"var": "512M"}, deadline=420)
 def restart_while_stuck(story):
-    """systemctl restart of both services while the root disk hangs: it ends, and PID 1 goes on."""
+    """systemctl restart of both services: with /var and /tmp stuck it is done as ever, with the root
+    stuck and nothing in memory it fails, PID 1 goes on, and they start when the disk is back."""
+    disk = disks.linear("var", disks.virtio("var"))
+    var_on(disk)
     guard = Hvguard()
     guard.wait_until_ready()
     systemctl = in_memory("systemctl")
     ctl = in_memory("hvguardctl")
     lock_memory()
-    restart(systemctl, guard, RESTART_SECONDS)  # so that all it needs is in the page cache
+    story.measure("restart of both services, calm", restart(systemctl, guard), "s")
     guard.wait_until_ready()
-    with StuckRoot() as root:
-        try:
-            took = restart(systemctl, guard, RESTART_SECONDS)
-        except Failed:
-            story.file("blocked.txt", blocked_tasks())
-            raise
-        story.measure("restart of both services, root stuck", took, "s")
-        answers_again(ctl)
-        init_answers(systemctl)
 
-        # What is in no memory can't be started. It must not take PID 1 or systemctl along.
-        pids = [unit.main_pid() for unit in (guard.daemon, guard.gateway)]
+    disk.suspend()
+    for folder in ("/var/tmp", "/tmp"):
+        Victim(make_folders, folder).wait_until_stuck()
+    try:
+        story.measure("restart of both services, /var and /tmp stuck", restart(systemctl, guard), "s")
+    finally:
+        story.file("blocked.txt", blocked_tasks())
+    answers_again(ctl)
+    init_answers(systemctl)
+    disk.resume()
+
+    pids = [unit.main_pid() for unit in (guard.daemon, guard.gateway)]
+    with StuckRoot() as root:
         root.forget_pages()
         began = boot_seconds()
         job = subprocess.Popen([*systemctl, "restart", guard.daemon.name, guard.gateway.name],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         init_answers(systemctl)
         code = job.wait(COLD_RESTART_SECONDS)
-        story.measure("restart of both services, root stuck, not in memory",
-                      boot_seconds() - began, "s")
-        story.note(f"its exit code was {code}")
+        story.measure("restart of both services given up, root stuck", boot_seconds() - began, "s")
+        expect(code != 0, "with nothing to start from, a restart succeeded: the disk was not stuck")
         init_answers(systemctl)
     guard.wait_until_ready(90)  # by Restart=always, without a person
     now = [unit.main_pid() for unit in (guard.daemon, guard.gateway)]
     expect(not set(pids) & set(now), f"processes {pids} were not replaced: {now}")
 
 
-def restart(systemctl, guard, seconds):
+def restart(systemctl, guard):
     began = boot_seconds()
-    run(*systemctl, "restart", guard.daemon.name, guard.gateway.name, seconds=seconds)
+    run(*systemctl, "restart", guard.daemon.name, guard.gateway.name, seconds=RESTART_SECONDS)
     return boot_seconds() - began
 
 

@@ -8,7 +8,7 @@ from hvguard import Hvguard, Unit, duration, moment
 from story import boot_seconds, expect, run, wait_for
 from ticks import TickWatch, answer_seconds, middle, reading_age
 from trouble import (StuckRoot, Victim, fill_notify_socket, in_memory, init_frozen, lock_memory,
-                     sleep_until, stopped)
+                     read_directly, sleep_until, stopped, var_on, write_directly)
 from vms import StandInVm
 
 STUCK_SECONDS = 60
@@ -25,28 +25,16 @@ LARGEST_GAP_SECONDS = 2.0
 def stuck_var(story):
     """/var lies on a disk that hangs for 60 s: ticks, answers and the watchdog go on."""
     disk = disks.linear("var", disks.virtio("var"))
-    move_var_to(disk)
+    var_on(disk)
     observer = Observer(story, "/var stuck")
     observer.measure_calm()
     disk.suspend()
-    victim = Victim("/var/lab-victim", write=True)
+    victim = Victim(write_directly, "/var/lab-victim")
     observer.watch(STUCK_SECONDS, gateway=True)
     expect(victim.is_stuck(), "a write to /var ended: the disk was not stuck")
     observer.expect_watchdog_fed()
     disk.resume()
     observer.expect_same_processes()
-
-
-def move_var_to(disk):
-    """/var as a file system of its own, journal included, as from the boot on."""
-    mount_point = disks.ext4(disk.path, "var")
-    run("cp", "-a", "/var/.", mount_point)
-    run("umount", mount_point)
-    run("mount", disk.path, "/var")
-    run("mkdir", "-p", "/var/log/journal")
-    run("systemctl", "restart", "systemd-journald", "hvguardd", "hvguard-gateway")
-    run("journalctl", "--flush")
-    run("sync")
 
 
 @case(deadline=300)
@@ -56,8 +44,8 @@ def stuck_root(story):
     lock_memory()
     observer.measure_calm()
     with StuckRoot() as root:
-        writer = Victim("/lab-victim", write=True)
-        reader = Victim("/usr/bin/qemu-system-x86_64", write=False)
+        writer = Victim(write_directly, "/lab-victim")
+        reader = Victim(read_directly, "/usr/bin/qemu-system-x86_64")
         observer.watch(STUCK_SECONDS, gateway=True)
         incident_tells_of(observer.guard)
         root.forget_pages()
@@ -171,9 +159,11 @@ class Observer:
         self.story.measure(f"largest gap between ticks, {self.called}", gap, "s")
         self.story.note(f"{ticks.tick_count()} ticks in {seconds:g} s, {ticks.skipped()} skipped, "
                         f"longest silence {ticks.largest_silence():.2f} s, longest handler "
-                        f"{ticks.longest_handler() * 1e3:.0f} ms")
-        expect(gap <= LARGEST_GAP_SECONDS, f"{gap:.2f} s between two ticks, {self.called}")
-        expect(ticks.largest_silence() <= LARGEST_GAP_SECONDS + 1,
+                        f"{ticks.longest_handler() * 1e3:.0f} ms; the host itself stood still for "
+                        f"{ticks.host_lateness:.2f} s")
+        largest = LARGEST_GAP_SECONDS + ticks.host_lateness
+        expect(gap <= largest, f"{gap:.2f} s between two ticks, {self.called}")
+        expect(ticks.largest_silence() <= largest + 1,
                f"no tick for {ticks.largest_silence():.2f} s, {self.called}")
         expect(ticks.tick_count() >= 0.9 * seconds,
                f"{ticks.tick_count()} ticks in {seconds:g} s, {self.called}")

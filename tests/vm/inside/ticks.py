@@ -16,6 +16,7 @@ CORE_SOCKET = "/run/hvguard/core.sock"
 GET_FRAME = b"\x08\x01\x12\x00"
 SUBSCRIBE_FRAMES = b"\x08\x01\x1a\x00"
 PACKET_BYTES = 65536
+WAKE_UP_SECONDS = 0.2
 
 
 def fields(message):
@@ -118,9 +119,19 @@ class TickWatch:
         self.end = None
         self.frames = []
         self.lost = None
+        self.host_lateness = 0.0
         self.connection = connect(SUBSCRIBE_FRAMES, 60)
         self.thread = threading.Thread(target=self.listen, daemon=True)
         self.thread.start()
+        threading.Thread(target=self.wake_up, daemon=True).start()
+
+    def wake_up(self):
+        """How late a thread wakes that needs next to nothing: so long the host itself stood still,
+        which waits for CPUs of a machine that does other things."""
+        while self.end is None:
+            begin = boot_seconds()
+            time.sleep(WAKE_UP_SECONDS)
+            self.host_lateness = max(self.host_lateness, boot_seconds() - begin - WAKE_UP_SECONDS)
 
     def listen(self):
         try:

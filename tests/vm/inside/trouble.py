@@ -80,28 +80,55 @@ class StuckRoot:
         disks.super_block_ioctl("/", disks.FITHAW)
 
 
-class Victim:
-    """A process that reads or writes a file with O_DIRECT in that moment, to see that it can't."""
+def var_on(disk):
+    """/var and /tmp on a disk of their own, journal included, as from the boot on."""
+    mount_point = disks.ext4(disk.path, "var")
+    run("cp", "-a", "/var/.", mount_point)
+    (mount_point / "lab-tmp").mkdir(mode=0o1777)
+    run("umount", mount_point)
+    run("mount", disk.path, "/var")
+    run("mount", "--bind", "/var/lab-tmp", "/tmp")
+    run("mkdir", "-p", "/var/log/journal")
+    run("systemctl", "restart", "systemd-journald", "hvguardd", "hvguard-gateway")
+    run("journalctl", "--flush")
+    run("sync")
 
-    def __init__(self, path, write):
+
+class Victim:
+    """A process that does something in that moment, to see that it can't."""
+
+    def __init__(self, action, *arguments):
         self.pid = os.fork()
         if self.pid == 0:
-            page = mmap.mmap(-1, mmap.PAGESIZE)
             with contextlib.suppress(OSError):
-                if write:
-                    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
-                    os.writev(file, [page])
-                else:
-                    file = os.open(path, os.O_RDONLY | os.O_DIRECT)
-                    os.preadv(file, [page], 0)
+                action(*arguments)
             os._exit(0)
 
     def is_stuck(self):
         pid, _ = os.waitpid(self.pid, os.WNOHANG)
-        if pid:
-            return False
+        expect(pid == 0, "what should hang has ended: the disk is not stuck")
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return re.search(r"^State:\s+D", status, re.M) is not None
+
+    def wait_until_stuck(self, seconds=30):
+        wait_for("a victim of the disk hangs", self.is_stuck, seconds)
+
+
+def write_directly(path):
+    os.writev(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT), [mmap.mmap(-1, mmap.PAGESIZE)])
+
+
+def read_directly(path):
+    os.preadv(os.open(path, os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, mmap.PAGESIZE)], 0)
+
+
+def make_folders(path):
+    """Hangs once the file system's journal does."""
+    if os.fork() == 0:
+        os.sync()
+        os._exit(0)
+    for number in range(10 ** 9):
+        os.mkdir(f"{path}/lab-{number}")
 
 
 def blocked_tasks():
