@@ -45,6 +45,13 @@ bool is_steering(std::string_view sequence) {
   return c1 || line_or_bidi || isolate || mark;
 }
 
+// Length of the printable ASCII at the start that stands for itself.
+std::size_t plain_length(std::string_view text) {
+  const auto* const end = std::find_if(
+      text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7E || c == '\\'; });
+  return static_cast<std::size_t>(end - text.begin());
+}
+
 std::string escaped(std::string_view bytes) {
   std::string out;
   for (const char c : bytes) {
@@ -60,6 +67,14 @@ std::string safe_text(std::string_view raw, std::size_t max_bytes) {
   std::string out;
   std::size_t last_fit = 0;  // end of the last piece after which the cut mark still fits
   while (!raw.empty()) {
+    const std::size_t taken = out.size() + kCut.size();
+    const std::size_t room = max_bytes - std::min(max_bytes, taken);
+    if (const std::size_t plain = plain_length(raw.substr(0, room)); plain > 0) {
+      out += raw.substr(0, plain);
+      raw.remove_prefix(plain);
+      last_fit = out.size();
+      continue;
+    }
     std::size_t length = utf8_length(raw);
     std::string piece;
     if (length == 0) {

@@ -14,13 +14,19 @@ constexpr std::size_t kItemRoom = kMaxPacketBytes - 256;
 constexpr std::size_t kItemOverhead = 8;  // tag and length of one item, with a margin
 constexpr std::size_t kMaxErrorBytes = 1024;
 
+template <class Item>
+std::size_t room_of(const Item& item) {
+  return item.ByteSizeLong() + kItemOverhead;
+}
+
+// Of what is too large for a packet.
 std::uint32_t trim(v1::Vm& vm) {
   std::uint32_t trimmed = 0;
-  while (vm.ByteSizeLong() + kItemOverhead > kItemRoom && vm.device_ios_size() > 0) {
+  while (room_of(vm) > kItemRoom && vm.device_ios_size() > 0) {
     vm.mutable_device_ios()->RemoveLast();
     ++trimmed;
   }
-  if (vm.ByteSizeLong() + kItemOverhead > kItemRoom) {
+  if (room_of(vm) > kItemRoom) {
     trimmed += static_cast<std::uint32_t>(vm.open_incident_ids_size());
     vm.clear_open_incident_ids();
   }
@@ -28,17 +34,11 @@ std::uint32_t trim(v1::Vm& vm) {
 }
 
 std::uint32_t trim(v1::Incident& incident) {
-  if (incident.ByteSizeLong() + kItemOverhead <= kItemRoom) {
-    return 0;
-  }
   incident.clear_evidence();
   return 1;
 }
 
 std::uint32_t trim(v1::BlockedTask& task) {
-  if (task.ByteSizeLong() + kItemOverhead <= kItemRoom) {
-    return 0;
-  }
   task.clear_stack();
   return 1;
 }
@@ -56,7 +56,7 @@ class Cutter {
     if (status.has_host()) {
       devices.Swap(status.mutable_host()->mutable_devices());
     }
-    room_ -= std::min(room_, status.ByteSizeLong() + kItemOverhead);
+    room_ -= std::min(room_, room_of(status));
     *part().mutable_status() = std::move(status);
     for (v1::DeviceStatus& device : devices) {
       // A nested list grows the lengths around it as well.
@@ -68,8 +68,12 @@ class Cutter {
   template <class Item, class Add>
   void add(std::vector<Item> items, const Add& add_to) {
     for (Item& item : items) {
-      const std::uint32_t trimmed = trim(item);
-      const std::size_t size = item.ByteSizeLong() + kItemOverhead;
+      std::size_t size = room_of(item);  // walks all of it: once, if it fits
+      std::uint32_t trimmed = 0;
+      if (size > kItemRoom) {
+        trimmed = trim(item);
+        size = room_of(item);
+      }
       if (size > kItemRoom) {
         count_trimmed(1);  // nothing left to take from it: it goes as a whole
         continue;

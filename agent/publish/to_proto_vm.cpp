@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -80,18 +81,18 @@ std::size_t used_buckets(const LatencyHistogram& histogram) {
   return used;
 }
 
-v1::IoOperationTotals totals_to_proto(const IoOperationReading& reading) {
-  v1::IoOperationTotals out;
+void add_buckets(google::protobuf::RepeatedField<std::uint64_t>& out,
+                 const LatencyHistogram& histogram) {
+  const std::span used(histogram.data(), used_buckets(histogram));
+  out.Add(used.begin(), used.end());
+}
+
+void fill_totals(v1::IoOperationTotals& out, const IoOperationReading& reading) {
   out.set_operation_count(reading.operations.value);
   out.set_bytes(reading.bytes.value);
   out.set_error_count(reading.errors.value);
-  for (std::size_t i = 0; i < used_buckets(reading.queue_time); ++i) {
-    out.add_queue_time_buckets(reading.queue_time.at(i));
-  }
-  for (std::size_t i = 0; i < used_buckets(reading.device_time); ++i) {
-    out.add_device_time_buckets(reading.device_time.at(i));
-  }
-  return out;
+  add_buckets(*out.mutable_queue_time_buckets(), reading.queue_time);
+  add_buckets(*out.mutable_device_time_buckets(), reading.device_time);
 }
 
 void fill_device_facts(v1::VmDeviceIo& out, const VmDeviceFacts& facts) {
@@ -101,11 +102,11 @@ void fill_device_facts(v1::VmDeviceIo& out, const VmDeviceFacts& facts) {
   *out.mutable_write_latency() = latency_to_proto(facts.write_latency);
 }
 
-v1::VmDeviceIo device_io_to_proto(const BlockIoReading& reading,
-                                  const VmFacts* facts,
-                                  const DeviceNames& names,
-                                  const ClockPair& clocks) {
-  v1::VmDeviceIo out;
+void fill_device_io(v1::VmDeviceIo& out,
+                    const BlockIoReading& reading,
+                    const VmFacts* facts,
+                    const DeviceNames& names,
+                    const ClockPair& clocks) {
   *out.mutable_device() = to_proto(reading.device, names);
   if (facts != nullptr) {
     for (const VmDeviceFacts& device : facts->devices) {
@@ -120,15 +121,14 @@ v1::VmDeviceIo device_io_to_proto(const BlockIoReading& reading,
   if (reading.last_completion) {
     *out.mutable_last_completion_time() = to_proto(*reading.last_completion, clocks);
   }
-  const auto totals = [&](IoOperation operation) {
-    return totals_to_proto(reading.by_operation.at(static_cast<std::size_t>(operation)));
+  const auto of = [&](IoOperation operation) -> const IoOperationReading& {
+    return reading.by_operation.at(static_cast<std::size_t>(operation));
   };
-  *out.mutable_read_totals() = totals(IoOperation::kRead);
-  *out.mutable_write_totals() = totals(IoOperation::kWrite);
-  *out.mutable_discard_totals() = totals(IoOperation::kDiscard);
-  *out.mutable_flush_totals() = totals(IoOperation::kFlush);
+  fill_totals(*out.mutable_read_totals(), of(IoOperation::kRead));
+  fill_totals(*out.mutable_write_totals(), of(IoOperation::kWrite));
+  fill_totals(*out.mutable_discard_totals(), of(IoOperation::kDiscard));
+  fill_totals(*out.mutable_flush_totals(), of(IoOperation::kFlush));
   out.set_counts_only(reading.counts_only);
-  return out;
 }
 
 void fill_facts(v1::Vm& out, const VmFacts& facts) {
@@ -233,7 +233,7 @@ std::vector<v1::Vm> vms_to_proto(const TickResult& result) {
     }
     const auto [io_begin, io_end] = io_of.equal_range(vm.id);
     for (auto io = io_begin; io != io_end; ++io) {
-      *to.add_device_ios() = device_io_to_proto(*io->second, vm_facts, names, clocks);
+      fill_device_io(*to.add_device_ios(), *io->second, vm_facts, names, clocks);
     }
     const auto [incident_begin, incident_end] = incidents_of.equal_range(vm.id);
     for (auto incident = incident_begin; incident != incident_end; ++incident) {

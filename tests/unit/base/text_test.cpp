@@ -79,6 +79,27 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+// Runs of plain text are taken at once; the cut falls where it would fall character by character.
+TEST(SafeText, EveryBoundCutsPlainTextAtTheSamePlace) {
+  const std::string plain(40, 'a');
+  for (std::size_t bound = 0; bound < 60; ++bound) {
+    const std::string whole = plain + "\n" + plain;
+    std::string expected;
+    if (bound < 3) {
+      expected = "";
+    } else if (bound < 43) {
+      expected = plain.substr(0, bound - 3) + "…";
+    } else if (bound < 47) {
+      expected = plain + "…";
+    } else {
+      expected = plain + "\\x0a" + plain.substr(0, bound - 47) + "…";
+    }
+    EXPECT_EQ(safe_text(whole, bound), expected) << bound;
+  }
+  EXPECT_EQ(safe_text(plain, 40), plain);
+  EXPECT_EQ(safe_text(plain, 39), plain.substr(0, 36) + "…");
+}
+
 TEST(SafeText, AnyBytesGiveBoundedPrintableUtf8) {
   std::mt19937 random(1);  // NOLINT: the same bytes in every run
   for (int round = 0; round < 2000; ++round) {

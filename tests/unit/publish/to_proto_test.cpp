@@ -117,6 +117,7 @@ TEST(Vms, JoinTheirFactsDevicesAndIncidents) {
   io.in_flight_count = 3;
   io.by_operation[1].bytes.value = 4096;
   io.by_operation[1].queue_time[2] = 9;
+  io.by_operation[1].device_time[1] = 7;
   one.snapshot->block_io = {io, BlockIoReading{}};  // the second belongs to no VM
   VmFacts facts;
   facts.id = one.id;
@@ -145,6 +146,9 @@ TEST(Vms, JoinTheirFactsDevicesAndIncidents) {
   EXPECT_EQ(device.write_totals().bytes(), 4096U);
   ASSERT_EQ(device.write_totals().queue_time_buckets_size(), 3);  // trailing zeros are left out
   EXPECT_EQ(device.write_totals().queue_time_buckets(2), 9U);
+  ASSERT_EQ(device.write_totals().device_time_buckets_size(), 2);
+  EXPECT_EQ(device.write_totals().device_time_buckets(1), 7U);
+  EXPECT_EQ(device.read_totals().queue_time_buckets_size(), 0);
   EXPECT_EQ(device.write_latency().p99_duration().nanos(), 3'000'000);
   EXPECT_FALSE(device.write_latency().has_p50_duration());
   ASSERT_EQ(vm.open_incident_ids_size(), 1);
