@@ -250,15 +250,19 @@ CoreSocketConfig core_socket(Checker& check, const v1::CoreSocketConfig& from) {
               "{} bytes; a socket's path has at most {}", to.path.size(), kMaxSocketPathBytes));
     }
   }
-  if (from.has_gateway_user()) {
-    to.gateway_user = from.gateway_user();
-    if (!is_user_name(to.gateway_user)) {
-      check.fault("core_socket.gateway_user",
-                  fmt::format("\"{}\" is no user name, such as \"{}\"",
-                              safe_text(to.gateway_user, kMaxShownBytes),
-                              CoreSocketConfig{}.gateway_user));
-    }
-  }
+  const auto user =
+      [&](std::string_view key, bool is_set, const std::string& name, std::string& out) {
+        if (is_set && !is_user_name(name)) {
+          check.fault(
+              key,
+              fmt::format(
+                  "\"{}\" is no user name, such as \"{}\"", safe_text(name, kMaxShownBytes), out));
+        } else if (is_set) {
+          out = name;
+        }
+      };
+  user("core_socket.gateway_user", from.has_gateway_user(), from.gateway_user(), to.gateway_user);
+  user("core_socket.spool_user", from.has_spool_user(), from.spool_user(), to.spool_user);
   return to;
 }
 
@@ -324,6 +328,12 @@ Validated validate(const Draft& draft) {
                                           to.io_stall.open_after,
                                           seconds(1),
                                           hours(1));
+  to.unclean_reboot.open_for = check.duration("unclean_reboot.open_for",
+                                              from.unclean_reboot().has_open_for(),
+                                              from.unclean_reboot().open_for(),
+                                              to.unclean_reboot.open_for,
+                                              minutes(1),
+                                              hours(8760));
   to.vm_topology.pids_headroom_ratio = check.number("vm_topology.pids_headroom_ratio",
                                                     from.vm_topology().has_pids_headroom_ratio(),
                                                     from.vm_topology().pids_headroom_ratio(),

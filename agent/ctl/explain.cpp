@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "ctl/format.h"
 
 namespace hvguard::ctl {
@@ -86,6 +87,12 @@ Text kind_explanation(const v1::Incident& incident) {
           "  The VM works, but lives in a place where it cannot be limited alone, or dies with\n"
           "  something else.\n",
           "  Give each VM a scope or service of its own; the evidence has the command.\n"};
+    case v1::Incident::KIND_UNCLEAN_REBOOT:
+      return {
+          "  The boot before this one ended without a clean stop: a panic, a reset or lost power.\n"
+          "  Every VM of this host ended with it.\n",
+          "  A panic message names the cause. Without one: the BMC's event log, `last -x`,\n"
+          "  `journalctl -b -1 -e`. The incidents that were open then are the first suspects.\n"};
     case v1::Incident::KIND_AGENT_BLIND:
       return {"  hvguard cannot see part of what it watches: no news about it is no good news.\n",
               "  The evidence says why. `hvguardctl status` shows all sources, and\n"
@@ -196,6 +203,81 @@ std::string of(const v1::AgentBlindEvidence& evidence, const Style& /*style*/) {
          fact("why", printable(evidence.detail()));
 }
 
+std::string figures_text(const v1::RecordedFigures& figures) {
+  return fmt::format(
+      "{} VMs, {} blocked tasks, load {}, {} free, IO full {}, memory full {}",
+      figures.vm_count(),
+      figures.has_blocked_task_count() ? fmt::format("{}", figures.blocked_task_count())
+                                       : std::string(kUnknown),
+      count_text(optional_of(
+          figures, &v1::RecordedFigures::has_load_average, &v1::RecordedFigures::load_average)),
+      bytes_text(optional_of(figures,
+                             &v1::RecordedFigures::has_memory_available_bytes,
+                             &v1::RecordedFigures::memory_available_bytes)),
+      percent_text(optional_of(
+          figures, &v1::RecordedFigures::has_io_full_ratio, &v1::RecordedFigures::io_full_ratio)),
+      percent_text(optional_of(figures,
+                               &v1::RecordedFigures::has_memory_full_ratio,
+                               &v1::RecordedFigures::memory_full_ratio)));
+}
+
+std::string pstore_text(const v1::Pstore& pstore) {
+  const auto left_out = pstore.left_out_file_count();
+  std::string out =
+      fact("kernel's words",
+           pstore.telling_line().empty() ? "none in pstore" : printable(pstore.telling_line()));
+  for (const v1::PstoreFile& file : pstore.files()) {
+    out += fact("pstore",
+                fmt::format("{}, {}, {}",
+                            printable(file.path()),
+                            format_bytes(file.size_bytes()),
+                            file.has_modify_time() ? time_text(file.modify_time())
+                                                   : std::string(kUnknown)));
+  }
+  if (left_out > 0) {
+    out += fact("pstore", fmt::format("and {} more files", left_out));
+  }
+  return out + (pstore.error().empty() ? "" : fact("pstore", printable(pstore.error())));
+}
+
+std::string of(const v1::UncleanRebootEvidence& evidence, const Style& style) {
+  const v1::BootRecord& boot = evidence.previous_boot();
+  std::string out =
+      fact("last recorded",
+           boot.has_last_seen_time() ? fmt::format("{} ({} ago)",
+                                                   time_text(boot.last_seen_time()),
+                                                   age_text(boot.last_seen_time(), style.now))
+                                     : std::string(kUnknown));
+  out += fact("down for",
+              evidence.has_down_duration()
+                  ? fmt::format("{}, or up to a minute less",
+                                format_duration(nanoseconds(evidence.down_duration())))
+                  : "not known: the wall clock was set between");
+  if (boot.has_uptime_duration()) {
+    out += fact("had run for", format_duration(nanoseconds(boot.uptime_duration())));
+  }
+  out += fact("boot id", printable(boot.boot_id()));
+  if (boot.has_figures()) {
+    out += fact("last figures", figures_text(boot.figures()));
+  }
+  out += pstore_text(boot.pstore());
+  Table table({{"OPEN SINCE"}, {"SEVERITY"}, {"KIND"}, {"ABOUT"}, {"WHAT", false, true}});
+  for (const v1::RecordedIncident& incident : boot.incidents()) {
+    table.add(
+        {{incident.has_event_time() ? time_text(incident.event_time()) : std::string(kUnknown)},
+         {printable(incident.severity())},
+         {printable(incident.kind())},
+         {printable(incident.subject_label())},
+         {printable(incident.summary())}});
+  }
+  if (!table.empty()) {
+    out += "  open then\n" + table.render(style, 2);
+  }
+  return out + (boot.left_out_incident_count() > 0
+                    ? fact("and", fmt::format("{} more incidents", boot.left_out_incident_count()))
+                    : "");
+}
+
 }  // namespace
 
 Explanation explain(const v1::Incident& incident) {
@@ -216,6 +298,8 @@ std::string evidence_text(const v1::Incident& incident, const Style& style) {
       return of(evidence.vm_topology(), style);
     case v1::IncidentEvidence::kAgentBlind:
       return of(evidence.agent_blind(), style);
+    case v1::IncidentEvidence::kUncleanReboot:
+      return of(evidence.unclean_reboot(), style);
     case v1::IncidentEvidence::KIND_NOT_SET:
       break;
   }

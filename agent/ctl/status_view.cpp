@@ -209,11 +209,12 @@ std::string sources_part(const v1::Status& status, const Style& style) {
       join(good, printable(source.source()));
       continue;
     }
-    const bool blind = source.state() == v1::SourceStatus::STATE_BLIND;
+    const Tone tone = source.state() == v1::SourceStatus::STATE_BLIND     ? Tone::kBad
+                      : source.state() == v1::SourceStatus::STATE_UNKNOWN ? Tone::kDim
+                                                                          : Tone::kWarning;
     table.add(
         {{printable(source.source())},
-         {enum_text(v1::SourceStatus::State_Name(source.state()), "STATE_"),
-          blind ? Tone::kBad : Tone::kWarning},
+         {enum_text(v1::SourceStatus::State_Name(source.state()), "STATE_"), tone},
          {source.has_last_good_time() ? age_text(source.last_good_time(), style.now) : "never"},
          {fmt::format("{}", source.dropped_count())},
          {printable(source.detail())}});

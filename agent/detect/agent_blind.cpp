@@ -45,8 +45,15 @@ std::string_view not_watched(Source source) {
       return "names, stacking and suspension of block devices";
     case Source::kHungTaskSysctls:
       return "the coming of a hung-task panic";
+    case Source::kPreviousBoot:
+      return "whether the host went down without a clean stop";
   }
   return "";
+}
+
+// Says nothing of what happens now, so nobody need act at once, and no advice depends on it.
+bool is_about_the_past(Source source) {
+  return source == Source::kPreviousBoot;
 }
 
 // Sources that every tick reads. The others answer to events or in longer turns, so the age of
@@ -91,7 +98,8 @@ Finding make_finding(const SourceStatus& status, SourceState state, BootTime sin
                      .label = fmt::format("source {}", to_string(status.source)),
                      .vm = std::nullopt,
                      .device = std::nullopt};
-  finding.severity = degraded ? Severity::kInfo : Severity::kWarning;
+  finding.severity =
+      degraded || is_about_the_past(status.source) ? Severity::kInfo : Severity::kWarning;
   finding.event_time = since;
   finding.summary = degraded ? fmt::format("Source {} is only approximate: {}.",
                                            to_string(status.source),
@@ -120,7 +128,7 @@ std::vector<Finding> detect_agent_blind(const AgentBlindConfig& config,
     status.source = static_cast<Source>(i);
     const SourceState now = effective_state(snapshot, status.source);
     AgentBlindState::Trouble& trouble = state.sources.at(i);
-    if (now == SourceState::kOk) {
+    if (now == SourceState::kOk || now == SourceState::kUnknown) {
       trouble = {};
       continue;
     }

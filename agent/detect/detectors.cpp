@@ -8,7 +8,8 @@ namespace {
 
 bool sees(const Snapshot& snapshot, std::initializer_list<Source> needed) {
   return std::all_of(needed.begin(), needed.end(), [&](Source source) {
-    return effective_state(snapshot, source) != SourceState::kBlind;
+    const SourceState state = effective_state(snapshot, source);
+    return state != SourceState::kBlind && state != SourceState::kUnknown;
   });
 }
 
@@ -72,6 +73,15 @@ DetectorsOutput run_detectors(const Config& config,
     append(out.findings, detect_vm_topology(config.vm_topology, state.vm_topology, snapshot));
   } else {
     hold(IncidentKind::kVmTopology, true);
+  }
+
+  if (sees(snapshot, {Source::kPreviousBoot})) {
+    if (auto finding =
+            detect_unclean_reboot(config.unclean_reboot, state.unclean_reboot, snapshot)) {
+      out.findings.push_back(*std::move(finding));
+    }
+  } else {
+    hold(IncidentKind::kUncleanReboot, true);
   }
 
   state.agent_blind_findings = detect_agent_blind(config.agent_blind, state.agent_blind, snapshot);

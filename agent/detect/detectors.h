@@ -1,7 +1,8 @@
 // The detectors of this build, in one explicit list and a fixed order. Pure; called by the Pipeline
 // once per tick. A detector is a function over (config, state, Snapshot, Facts) that returns
-// Findings; it names the sources it needs, and while one of those is blind it is not called and its
-// kind is held: open incidents of it go on as they are, neither updated nor resolved.
+// Findings; it names the sources it needs, and while one of those is blind or unknown it is not
+// called and its kind is held: open incidents of it go on as they are, neither updated nor
+// resolved.
 #pragma once
 
 #include <vector>
@@ -14,6 +15,7 @@
 #include "detect/io_stall.h"
 #include "detect/panic_forecast.h"
 #include "detect/stalled_devices.h"
+#include "detect/unclean_reboot.h"
 #include "detect/vm_topology.h"
 #include "model/config.h"
 #include "model/facts.h"
@@ -29,6 +31,7 @@ struct DetectorsState {
   PanicForecastState panic_forecast;
   IoStallState io_stall;
   VmTopologyState vm_topology;
+  UncleanRebootState unclean_reboot;
   AgentBlindState agent_blind;
   // What agent_blind said in the last tick: it still holds while the sampler is late.
   std::vector<Finding> agent_blind_findings;

@@ -61,6 +61,9 @@ void Audit::changes(const std::vector<IncidentChange>& changes) {
 void Audit::sources(const Snapshot& snapshot) {
   for (std::size_t i = 0; i < kSourceCount; ++i) {
     const SourceStatus& source = snapshot.sources.at(i);
+    if (source.state == SourceState::kUnknown) {
+      continue;  // not lost, and what comes after it is not "back"
+    }
     auto& known = source_states_.at(i);
     if (known && *known != source.state) {
       record(publish::audit_record(source));

@@ -10,16 +10,20 @@
 namespace hvguard::guard {
 namespace {
 
-void look_up_gateway(ReadConfig& read) {
+struct UserIds {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+std::optional<UserIds> look_up(const std::string& user) {
   std::array<char, 16 * 1024> buffer{};
   passwd entry{};
   passwd* found = nullptr;
-  const std::string& user = read.loaded.config.core_socket.gateway_user;
-  if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) == 0 &&
-      found != nullptr) {
-    read.gateway_uid = entry.pw_uid;
-    read.gateway_gid = entry.pw_gid;
+  if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 ||
+      found == nullptr) {
+    return std::nullopt;
   }
+  return UserIds{.uid = entry.pw_uid, .gid = entry.pw_gid};
 }
 
 }  // namespace
@@ -28,7 +32,14 @@ ReadConfig read_config(const std::string& path) {
   ReadConfig read;
   read.loaded = config::load(path);
   if (read.loaded.faults.empty()) {
-    look_up_gateway(read);
+    const CoreSocketConfig& socket = read.loaded.config.core_socket;
+    if (const auto gateway = look_up(socket.gateway_user)) {
+      read.gateway_uid = gateway->uid;
+      read.gateway_gid = gateway->gid;
+    }
+    if (const auto spool = look_up(socket.spool_user)) {
+      read.spool_uid = spool->uid;
+    }
   }
   return read;
 }

@@ -1,4 +1,5 @@
-// Reads the configuration and looks up the gateway's user: both may touch a dead disk or a slow
+// Reads the configuration and looks up the users of the
+// gateway and the spool: both may touch a dead disk or a slow
 // directory service. At the start it runs on the main thread; for a reload on a thread of its own
 // that posts what it got into the loop's inbox.
 #pragma once
@@ -19,6 +20,7 @@ struct ReadConfig {
   config::Loaded loaded;
   std::optional<uid_t> gateway_uid;  // none: there is no such user, so only root may connect
   std::optional<gid_t> gateway_gid;
+  std::optional<uid_t> spool_uid;  // none: there is no such user
 };
 
 [[nodiscard]] ReadConfig read_config(const std::string& path);

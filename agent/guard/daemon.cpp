@@ -99,6 +99,8 @@ Result<> Daemon::start_sampler() {
     return fail(std::move(sampler).error().context("start reading the host"));
   }
   sampler_ = *std::move(sampler);
+  publisher_->on_spool_report(
+      [this](SpoolReport report) { sampler_->set_spool_report(std::move(report)); });
   return {};
 }
 
@@ -196,7 +198,8 @@ void Daemon::apply(ReadConfig config) {
   }
   const CoreSocketConfig& socket = config.loaded.config.core_socket;
   if (socket.path != config_.core_socket.path ||
-      socket.gateway_user != config_.core_socket.gateway_user) {
+      socket.gateway_user != config_.core_socket.gateway_user ||
+      socket.spool_user != config_.core_socket.spool_user) {
     spdlog::warn("reload: changes in [core_socket] take effect after a restart");
     config.loaded.config.core_socket = config_.core_socket;
   }

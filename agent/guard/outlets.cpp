@@ -51,7 +51,8 @@ Result<Outlets> open_outlets(sd_event* event,
   auto server = publish::CoreServer::listen(event,
                                             {.path = socket_path(config.loaded, folder.path()),
                                              .gateway_uid = config.gateway_uid,
-                                             .gateway_gid = config.gateway_gid});
+                                             .gateway_gid = config.gateway_gid,
+                                             .spool_uid = config.spool_uid});
   if (!server) {
     return fail(std::move(server).error());
   }

@@ -2,8 +2,10 @@
 // Counts what was published and lost, for AgentStatus. Loop thread only.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "guard/audit.h"
 #include "guard/handler_times.h"
@@ -29,6 +31,10 @@ class Publisher {
                const HandlerTimes& handler_times,
                BootTime step_start);
   void set_reload_error(std::string error) { figures_.reload_error = std::move(error); }
+  // Called on the loop with each report of hvguard-spool.
+  void on_spool_report(std::function<void(SpoolReport)> handler) {
+    server_->on_spool_report(std::move(handler));
+  }
   [[nodiscard]] Audit& audit() { return audit_; }
   [[nodiscard]] std::uint64_t finished_tick_count() const { return figures_.tick_count; }
 

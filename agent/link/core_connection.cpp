@@ -54,7 +54,7 @@ tl::unexpected<Error> connect_failure(int sys_errno, const std::string& path) {
     return fail(Error{Errc::kDenied,
                       sys_errno,
                       fmt::format("cannot reach hvguardd at {}: permission denied: only root and "
-                                  "hvguard-gateway's user may",
+                                  "the users of hvguard-gateway and hvguard-spool may",
                                   path)});
   }
   return fail_errno(sys_errno, fmt::format("cannot reach hvguardd at {}", path));
@@ -90,20 +90,13 @@ Result<> connect_until(int fd, const std::string& path, BootTime deadline, int w
   }
 }
 
-Result<> send_request(int fd, Want want, const std::string& path) {
-  v1::CoreRequest request;
-  request.set_protocol_version(kProtocolVersion);
-  if (want == Want::kOneFrame) {
-    request.mutable_get_frame();
-  } else {
-    request.mutable_subscribe_frames();
-  }
+Result<> send_request(int fd, const v1::CoreRequest& request, const std::string& path) {
   const std::string bytes = request.SerializeAsString();
   if (::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) {
     // hvguardd closes connections of strangers, and those above its cap, right after accepting.
     return fail(Errc::kUnavailable,
-                fmt::format("hvguardd at {} closed the connection: only root and "
-                            "hvguard-gateway's user may read, a few at a time",
+                fmt::format("hvguardd at {} closed the connection: only root and the "
+                            "users of hvguard-gateway and hvguard-spool may read, a few at a time",
                             path));
   }
   return {};
@@ -115,6 +108,31 @@ Result<CoreConnection> CoreConnection::open(const std::string& path,
                                             Want want,
                                             BootTime deadline,
                                             int wake_fd) {
+  v1::CoreRequest request;
+  if (want == Want::kOneFrame) {
+    request.mutable_get_frame();
+  } else {
+    request.mutable_subscribe_frames();
+  }
+  request.set_protocol_version(kProtocolVersion);
+  return ask(path, request, Contents::kAll, deadline, wake_fd);
+}
+
+Result<CoreConnection> CoreConnection::attach(const std::string& path,
+                                              v1::AttachSpool report,
+                                              BootTime deadline,
+                                              int wake_fd) {
+  v1::CoreRequest request;
+  *request.mutable_attach_spool() = std::move(report);
+  request.set_protocol_version(kProtocolVersion);
+  return ask(path, request, Contents::kStatusAndIncidents, deadline, wake_fd);
+}
+
+Result<CoreConnection> CoreConnection::ask(const std::string& path,
+                                           const v1::CoreRequest& request,
+                                           Contents contents,
+                                           BootTime deadline,
+                                           int wake_fd) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) {
     return fail_errno(errno, "make a socket");
@@ -122,10 +140,10 @@ Result<CoreConnection> CoreConnection::open(const std::string& path,
   if (auto connected = connect_until(fd.get(), path, deadline, wake_fd); !connected) {
     return fail(std::move(connected.error()));
   }
-  if (auto sent = send_request(fd.get(), want, path); !sent) {
+  if (auto sent = send_request(fd.get(), request, path); !sent) {
     return fail(std::move(sent.error()));
   }
-  return CoreConnection(std::move(fd));
+  return CoreConnection(std::move(fd), contents);
 }
 
 Result<std::optional<Frame>> CoreConnection::next(BootTime deadline, int wake_fd) {

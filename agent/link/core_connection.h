@@ -1,6 +1,7 @@
 // CoreConnection: one connection to hvguardd's core.sock (AF_UNIX, SOCK_SEQPACKET).
-// Used by the gateway's link thread and by hvguardctl --direct. Every wait has a deadline on the
-// boot clock. Errors say what to do: kUnavailable (not running, went away), kDenied (who may read).
+// Used by the gateway's link thread, by hvguard-spool and by hvguardctl --direct. Every wait has a
+// deadline on the boot clock. Errors say what to do: kUnavailable (not running, went away), kDenied
+// (who may read).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "hvguard/v1/core_link.pb.h"
 #include "link/frame_assembler.h"
 
 namespace hvguard::link {
@@ -24,6 +26,11 @@ class CoreConnection {
                                      Want want,
                                      BootTime deadline,
                                      int wake_fd = -1);
+  // As hvguard-spool: says what it found, then every frame, status and incidents only.
+  static Result<CoreConnection> attach(const std::string& path,
+                                       v1::AttachSpool report,
+                                       BootTime deadline,
+                                       int wake_fd = -1);
 
   // The next whole frame; none when the deadline passed or wake_fd (-1: none) became readable: the
   // connection is then still good.
@@ -33,7 +40,13 @@ class CoreConnection {
   [[nodiscard]] std::uint64_t discarded_count() const { return assembler_.discarded_count(); }
 
  private:
-  explicit CoreConnection(UniqueFd fd) : fd_(std::move(fd)), buffer_(kMaxPacketBytes + 1) {}
+  CoreConnection(UniqueFd fd, Contents contents)
+      : fd_(std::move(fd)), buffer_(kMaxPacketBytes + 1), assembler_(contents) {}
+  static Result<CoreConnection> ask(const std::string& path,
+                                    const v1::CoreRequest& request,
+                                    Contents contents,
+                                    BootTime deadline,
+                                    int wake_fd);
 
   UniqueFd fd_;
   std::vector<char> buffer_;  // one byte more than a packet may have, to notice larger ones

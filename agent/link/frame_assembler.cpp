@@ -81,6 +81,16 @@ void FrameAssembler::discard() {
 }
 
 void FrameAssembler::append(v1::FramePart&& part) {
+  if (contents_ == Contents::kStatusAndIncidents) {
+    part.clear_vms();
+    part.clear_blocked_tasks();
+    if (part.has_status()) {
+      part.mutable_status()->mutable_host()->clear_devices();
+    }
+    for (v1::Incident& incident : *part.mutable_incidents()) {
+      incident.clear_evidence();
+    }
+  }
   if (part.has_status()) {
     frame_->status.MergeFrom(part.status());
   }

@@ -31,8 +31,16 @@ inline constexpr std::size_t kMaxPacketBytes = 64 * 1024;
 // frames of some 10 MiB at the very worst.
 inline constexpr std::size_t kMaxFrameBytes = 24 * 1024 * 1024;
 
+// What the reader needs of frames. Who needs little also holds little, whatever hvguardd sends.
+enum class Contents {
+  kAll,
+  kStatusAndIncidents,  // without disks, and incidents without evidence
+};
+
 class FrameAssembler {
  public:
+  explicit FrameAssembler(Contents contents = Contents::kAll) : contents_(contents) {}
+
   // A frame when this packet completed one. kUnavailable: hvguardd refused us, with its words;
   // kInvalid: not a packet of this protocol. After either the connection is of no more use.
   Result<std::optional<Frame>> add(std::string_view packet);
@@ -45,6 +53,7 @@ class FrameAssembler {
   void discard();
   void append(v1::FramePart&& part);
 
+  Contents contents_;
   std::optional<Frame> frame_;  // begun; none while waiting for a part 0
   std::uint32_t next_part_ = 0;
   std::size_t frame_bytes_ = 0;

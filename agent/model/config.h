@@ -44,6 +44,10 @@ struct AgentBlindConfig {
   std::uint32_t open_after_ticks = 3;
 };
 
+struct UncleanRebootConfig {
+  Nanoseconds open_for = std::chrono::hours(1);  // after the boot
+};
+
 struct VmTopologyConfig {
   double pids_headroom_ratio = 0.8;  // of pids.max
 };
@@ -60,6 +64,7 @@ struct IncidentBookConfig {
 struct CoreSocketConfig {
   std::string path = "/run/hvguard/core.sock";
   std::string gateway_user = "hvguard-gateway";  // may connect besides root
+  std::string spool_user = "hvguard-spool";      // may connect, and attach as the spool
 };
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
@@ -76,6 +81,7 @@ struct Config {
   IoStallConfig io_stall;
   VmTopologyConfig vm_topology;
   AgentBlindConfig agent_blind;
+  UncleanRebootConfig unclean_reboot;
   IncidentBookConfig incidents;
   CoreSocketConfig core_socket;
   LogConfig log;

@@ -4,6 +4,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -15,8 +16,15 @@
 
 namespace hvguard {
 
-enum class IncidentKind { kHungTask, kPanicForecast, kIoStall, kVmTopology, kAgentBlind };
-inline constexpr std::size_t kIncidentKindCount = 5;
+enum class IncidentKind {
+  kHungTask,
+  kPanicForecast,
+  kIoStall,
+  kVmTopology,
+  kAgentBlind,
+  kUncleanReboot,
+};
+inline constexpr std::size_t kIncidentKindCount = 6;
 
 enum class Severity { kInfo, kWarning, kCritical };
 
@@ -113,12 +121,23 @@ struct AgentBlindEvidence {
   bool operator==(const AgentBlindEvidence&) const = default;
 };
 
+struct UncleanRebootEvidence {
+  std::shared_ptr<const BootRecord> previous_boot;  // never null
+  // From its last record to the start of this boot; none if the wall clock does not say.
+  std::optional<Nanoseconds> down_time;
+
+  bool operator==(const UncleanRebootEvidence& other) const {
+    return down_time == other.down_time && *previous_boot == *other.previous_boot;
+  }
+};
+
 using Evidence = std::variant<std::monostate,
                               HungTaskEvidence,
                               PanicForecastEvidence,
                               IoStallEvidence,
                               VmTopologyEvidence,
-                              AgentBlindEvidence>;
+                              AgentBlindEvidence,
+                              UncleanRebootEvidence>;
 
 struct Finding {
   IncidentKind kind = IncidentKind::kHungTask;

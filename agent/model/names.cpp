@@ -30,6 +30,8 @@ std::string_view to_string(Source source) {
       return "block_devices";
     case Source::kHungTaskSysctls:
       return "hung_task_sysctls";
+    case Source::kPreviousBoot:
+      return "previous_boot";
   }
   return "?";
 }
@@ -42,6 +44,8 @@ std::string_view to_string(SourceState state) {
       return "degraded";
     case SourceState::kBlind:
       return "blind";
+    case SourceState::kUnknown:
+      return "unknown";
   }
   return "?";
 }
@@ -86,6 +90,8 @@ std::string_view to_string(IncidentKind kind) {
       return "vm_topology";
     case IncidentKind::kAgentBlind:
       return "agent_blind";
+    case IncidentKind::kUncleanReboot:
+      return "unclean_reboot";
   }
   return "?";
 }

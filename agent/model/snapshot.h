@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/counter.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "model/boot_record.h"
 #include "model/vm.h"
 
 namespace hvguard {
@@ -31,13 +33,17 @@ enum class Source {
   kDiskstats,        // /proc/diskstats
   kBlockDevices,     // /sys/block: names, stacking, dm state
   kHungTaskSysctls,  // /proc/sys/kernel/hung_task_*, panic
+  kPreviousBoot,     // hvguard-spool's record of the boot before this one
 };
-inline constexpr std::size_t kSourceCount = 13;
+inline constexpr std::size_t kSourceCount = 14;
 
 enum class SourceState {
   kOk,
   kDegraded,  // a fallback is in use; detail says what is thereby approximate
   kBlind,     // nothing is known; detail says why and what is therefore not watched
+  // Nothing is known, and that is no fault: it has not spoken yet, or has nothing to tell; detail
+  // says why. No news for detectors, no trouble for agent_blind.
+  kUnknown,
 };
 
 struct SourceStatus {
@@ -248,7 +254,8 @@ struct Snapshot {
   std::vector<DeviceReading> devices;
   std::vector<BlockIoReading> block_io;
   std::vector<VmReading> vms;
-  std::vector<VmDeparture> departed_vms;  // gone since the previous Snapshot
+  std::vector<VmDeparture> departed_vms;            // gone since the previous Snapshot
+  std::shared_ptr<const BootRecord> previous_boot;  // null until hvguard-spool has told of it
 
   std::array<SourceStatus, kSourceCount> sources{};  // indexed by Source
   std::vector<Gap> gaps;                             // at most kMaxGaps

@@ -18,6 +18,7 @@ Result<std::unique_ptr<HostSampler>> HostSampler::make(HostRoot root,
                                                        SamplerConfig sampler,
                                                        VmFinderConfig vm_finder,
                                                        const std::string& probe_path,
+                                                       PreviousBootInput& previous_boot,
                                                        Note note) {
   auto kept_root = std::make_unique<HostRoot>(std::move(root));
   auto boot_id = read_boot_id(*kept_root);
@@ -33,6 +34,7 @@ Result<std::unique_ptr<HostSampler>> HostSampler::make(HostRoot root,
                                                       std::move(vm_finder),
                                                       std::move(*finder),
                                                       std::move(*boot_id),
+                                                      previous_boot,
                                                       std::move(note)));
 }
 
@@ -41,11 +43,13 @@ HostSampler::HostSampler(std::unique_ptr<HostRoot> root,
                          VmFinderConfig vm_finder,
                          VmFinder finder,
                          BootId boot_id,
+                         PreviousBootInput& previous_boot,
                          Note note)
     : root_(std::move(root)),
       config_(sampler),
       vm_finder_config_(std::move(vm_finder)),
       boot_id_(std::move(boot_id)),
+      previous_boot_(previous_boot),
       note_(std::move(note)),
       buffer_(kBufferBytes),
       host_(*root_),
@@ -189,6 +193,7 @@ std::shared_ptr<const Snapshot> HostSampler::read(std::uint64_t tick) {
   finder_.fill(*snapshot, buffer_, {settings_due_, !bpf_->counts_io()}, book_);
   settings_due_ = false;
   bpf_->report_lifecycle(book_, uevent_error_);
+  previous_boot_.fill(begin, *snapshot, book_);
   book_.fill(*snapshot);
   snapshot->read_duration = boot_time_now() - begin;
   return snapshot;

@@ -16,6 +16,7 @@
 #include "observe/host_reader.h"
 #include "observe/host_root.h"
 #include "observe/kvm_uevents.h"
+#include "observe/previous_boot_input.h"
 #include "observe/source_book.h"
 #include "observe/vm_finder.h"
 
@@ -26,10 +27,12 @@ class HostSampler {
   // Told before each read that could be slow: what is about to be read.
   using Note = std::function<void(std::string_view reading)>;
 
+  // `previous_boot` must outlive it.
   static Result<std::unique_ptr<HostSampler>> make(HostRoot root,
                                                    SamplerConfig sampler,
                                                    VmFinderConfig vm_finder,
                                                    const std::string& probe_path,
+                                                   PreviousBootInput& previous_boot,
                                                    Note note);
 
   void reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder);
@@ -50,6 +53,7 @@ class HostSampler {
               VmFinderConfig vm_finder,
               VmFinder finder,
               BootId boot_id,
+              PreviousBootInput& previous_boot,
               Note note);
   void open_bpf();
   void rescan(BootTime now);
@@ -63,6 +67,7 @@ class HostSampler {
   SamplerConfig config_;
   VmFinderConfig vm_finder_config_;
   BootId boot_id_;
+  PreviousBootInput& previous_boot_;
   Note note_;
   std::vector<char> buffer_;
   SourceBook book_;

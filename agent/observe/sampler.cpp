@@ -64,6 +64,7 @@ class Sampler::Worker {
   void run();  // the thread
 
   void reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder);
+  void set_spool_report(SpoolReport report) { previous_boot_.set(std::move(report)); }
   [[nodiscard]] Breadcrumb breadcrumb() const;
   [[nodiscard]] bool in_uninterruptible_sleep() const;
   bool stop(Nanoseconds deadline);
@@ -86,6 +87,7 @@ class Sampler::Worker {
   void deliver(std::shared_ptr<const Snapshot> snapshot);
 
   const SamplerOptions options_;
+  PreviousBootInput previous_boot_;
   std::optional<HostRoot> root_;
   UniqueFd epoll_;
   UniqueFd wake_;
@@ -248,6 +250,7 @@ void Sampler::Worker::run() {
                                 options_.sampler,
                                 options_.vm_finder,
                                 options_.probe_path,
+                                previous_boot_,
                                 [this](std::string_view reading) { note(reading); });
   if (host) {
     loop(**host);
@@ -281,6 +284,10 @@ Sampler::~Sampler() {
 
 void Sampler::reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder) {
   worker_->reconfigure(sampler, std::move(vm_finder));
+}
+
+void Sampler::set_spool_report(SpoolReport report) {
+  worker_->set_spool_report(std::move(report));
 }
 
 Breadcrumb Sampler::breadcrumb() const {

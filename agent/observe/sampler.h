@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "model/boot_record.h"
 #include "model/config.h"
 #include "model/snapshot.h"
 
@@ -49,6 +50,8 @@ class Sampler {
 
   // Takes effect before the next tick. Turning use_bpf on or off opens or closes the BPF sources.
   void reconfigure(SamplerConfig sampler, VmFinderConfig vm_finder);
+  // What hvguard-spool said; in Snapshots from the next tick on.
+  void set_spool_report(SpoolReport report);
   [[nodiscard]] Breadcrumb breadcrumb() const;
   // The thread is stuck in a read that not even a signal ends (thread_state.h).
   [[nodiscard]] bool in_uninterruptible_sleep() const;

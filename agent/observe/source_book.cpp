@@ -37,6 +37,12 @@ void SourceBook::blind(Source source, std::string detail) {
   status.detail = std::move(detail);
 }
 
+void SourceBook::unknown(Source source, std::string detail) {
+  auto& status = at(source);
+  status.state = SourceState::kUnknown;
+  status.detail = std::move(detail);
+}
+
 void SourceBook::add_dropped(Source source, std::uint64_t count) {
   at(source).dropped_count += count;
 }

@@ -22,6 +22,8 @@ class SourceBook {
   void good(Source source);
   void degraded(Source source, std::string detail);
   void blind(Source source, std::string detail);
+  // Nothing is known, and that is no fault.
+  void unknown(Source source, std::string detail);
   void add_dropped(Source source, std::uint64_t count);
   // Sources that count for themselves (BPF maps) give their total.
   void set_dropped(Source source, std::uint64_t total);

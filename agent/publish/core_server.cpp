@@ -121,7 +121,8 @@ void send_refusal(int fd, std::string_view why) {
 struct CoreServer::Client {
   std::uint64_t id = 0;
   UniqueFd fd;
-  bool from_gateway = false;
+  Peer peer = Peer::kRoot;
+  bool may_attach = false;  // as the spool
   bool requested = false;
   bool subscribed = false;
   std::shared_ptr<const Frame> sending;  // next_packet of it goes out next
@@ -242,20 +243,34 @@ void CoreServer::pause_listening() {
   resume_timer_.arm(options_.accept_pause);
 }
 
+std::optional<CoreServer::Peer> CoreServer::peer_of(uid_t uid) const {
+  if (uid == 0) {
+    return Peer::kRoot;
+  }
+  if (options_.gateway_uid == uid) {
+    return Peer::kGateway;
+  }
+  return options_.spool_uid == uid ? std::optional(Peer::kSpool) : std::nullopt;
+}
+
 std::optional<std::string> CoreServer::refusal(uid_t uid) const {
-  const bool from_gateway = options_.gateway_uid == uid;
-  if (uid != 0 && !from_gateway) {
-    return fmt::format("user {} may not use this socket: only root and the gateway may", uid);
+  const auto peer = peer_of(uid);
+  if (!peer) {
+    return fmt::format("user {} may not use this socket: only root, the gateway and the spool may",
+                       uid);
   }
   if (clients_.size() >= kMaxClients) {
     return fmt::format("{} clients are connected already", kMaxClients);
   }
-  std::size_t gateway_clients = 0;
-  for (const auto& [id, client] : clients_) {
-    gateway_clients += client->from_gateway ? 1U : 0U;
-  }
-  if (uid != 0 && gateway_clients >= kMaxGatewayClients) {
+  const auto count = static_cast<std::size_t>(
+      std::count_if(clients_.begin(), clients_.end(), [&](const auto& entry) {
+        return entry.second->peer == *peer;
+      }));
+  if (*peer == Peer::kGateway && count >= kMaxGatewayClients) {
     return fmt::format("the gateway has {} connections already", kMaxGatewayClients);
+  }
+  if (*peer == Peer::kSpool && count >= kMaxSpoolClients) {
+    return fmt::format("the spool has {} connections already", kMaxSpoolClients);
   }
   return std::nullopt;
 }
@@ -268,7 +283,8 @@ void CoreServer::admit(UniqueFd fd, uid_t uid) {
   auto client = std::make_unique<Client>();
   client->id = id;
   client->fd = std::move(fd);
-  client->from_gateway = uid != 0;
+  client->peer = peer_of(uid).value_or(Peer::kGateway);
+  client->may_attach = uid == 0 || options_.spool_uid == uid;
   auto source =
       EventSource::io(event_, client->fd.get(), EPOLLIN, [this, id](std::uint32_t events) {
         on_client(id, events);
@@ -302,7 +318,7 @@ void CoreServer::on_client(std::uint64_t id, std::uint32_t revents) {
 }
 
 void CoreServer::on_request(Client& client) {
-  std::array<char, kMaxRequestBytes + 1> buffer{};
+  std::array<char, kMaxSpoolRequestBytes + 1> buffer{};
   const ssize_t size =
       ::recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -317,14 +333,17 @@ void CoreServer::on_request(Client& client) {
     return;
   }
   const auto kept = std::min(static_cast<std::size_t>(size), buffer.size());
-  const auto request = parse_core_request({buffer.data(), kept});
+  auto request = parse_core_request({buffer.data(), kept}, client.may_attach);
   if (!request) {
     refuse(client, request.error().message);
     return;
   }
   client.requested = true;
-  client.subscribed = *request == CoreRequestKind::kSubscribeFrames;
+  client.subscribed = request->kind != CoreRequestKind::kGetFrame;
   client.deadline.set_enabled(false);
+  if (request->report && spool_handler_) {
+    spool_handler_(*std::move(request->report));
+  }
   if (latest_) {
     offer(client, latest_);
   }

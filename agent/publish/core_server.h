@@ -3,8 +3,9 @@
 // blocks.
 //
 // Rules
-// - Only root and the gateway's user may connect (SO_PEERCRED). At most kMaxClients at a time, of
-//   which the gateway's user has at most kMaxGatewayClients, so that root always finds a place.
+// - Only root, the gateway's user and the spool's may connect (SO_PEERCRED). At most kMaxClients at
+//   a time, of which the gateway's user has at most kMaxGatewayClients and the spool's at most
+//   kMaxSpoolClients, so that root always finds a place.
 // - A client sends one request within kRequestDeadline. Anything else is refused with a CoreError,
 //   counted, and closed.
 // - Each client has at most one frame under way and one waiting. A frame that would wait behind
@@ -15,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,19 +26,22 @@
 
 #include "base/fd.h"
 #include "base/time.h"
+#include "model/boot_record.h"
 #include "publish/event_source.h"
 #include "publish/frame.h"
 
 namespace hvguard::publish {
 
-inline constexpr std::size_t kMaxClients = 8;
+inline constexpr std::size_t kMaxClients = 10;
 inline constexpr std::size_t kMaxGatewayClients = 6;
+inline constexpr std::size_t kMaxSpoolClients = 2;  // one that hangs with its disk, and a new one
 inline constexpr std::uint32_t kMaxAcceptsPerSecond = 64;
 
 struct CoreServerOptions {
   std::string path = {};
   std::optional<uid_t> gateway_uid = std::nullopt;  // none: only root
   std::optional<gid_t> gateway_gid = std::nullopt;  // group of the socket file
+  std::optional<uid_t> spool_uid = std::nullopt;    // none: only root may attach as the spool
   // For tests; the defaults are the contract.
   Nanoseconds request_deadline = std::chrono::seconds(10);
   Nanoseconds stall_deadline = std::chrono::seconds(30);
@@ -55,11 +60,17 @@ class CoreServer {
   // To every subscriber, and to those that wait for their first frame.
   void publish(std::shared_ptr<const Frame> frame);
 
+  // Called with each report of the spool, checked; a later one takes the place of all before.
+  void on_spool_report(std::function<void(SpoolReport)> handler) {
+    spool_handler_ = std::move(handler);
+  }
+
   [[nodiscard]] std::uint64_t skipped_frame_count() const { return skipped_frame_count_; }
   [[nodiscard]] std::uint64_t refused_request_count() const { return refused_request_count_; }
   [[nodiscard]] std::size_t client_count() const { return clients_.size(); }
 
  private:
+  enum class Peer { kRoot, kGateway, kSpool };
   struct Client;
 
   CoreServer(sd_event* event, CoreServerOptions options);
@@ -67,6 +78,7 @@ class CoreServer {
   [[nodiscard]] bool accept_one();
   void shed_connection();
   void pause_listening();
+  [[nodiscard]] std::optional<Peer> peer_of(uid_t uid) const;
   [[nodiscard]] std::optional<std::string> refusal(uid_t uid) const;
   void admit(UniqueFd fd, uid_t uid);
   void on_client(std::uint64_t id, std::uint32_t revents);
@@ -86,6 +98,7 @@ class CoreServer {
   std::uint64_t next_client_id_ = 1;
   BootTime accept_window_start_;
   std::uint32_t accepts_in_window_ = 0;
+  std::function<void(SpoolReport)> spool_handler_;
   std::shared_ptr<const Frame> latest_;
   std::uint64_t skipped_frame_count_ = 0;
   std::uint64_t refused_request_count_ = 0;

@@ -84,6 +84,8 @@ v1::Incident::Kind to_proto(IncidentKind kind) {
       return v1::Incident::KIND_VM_TOPOLOGY;
     case IncidentKind::kAgentBlind:
       return v1::Incident::KIND_AGENT_BLIND;
+    case IncidentKind::kUncleanReboot:
+      return v1::Incident::KIND_UNCLEAN_REBOOT;
   }
   return v1::Incident::KIND_UNSPECIFIED;
 }
@@ -212,6 +214,8 @@ v1::SourceStatus::State to_proto(SourceState state) {
       return v1::SourceStatus::STATE_DEGRADED;
     case SourceState::kBlind:
       return v1::SourceStatus::STATE_BLIND;
+    case SourceState::kUnknown:
+      return v1::SourceStatus::STATE_UNKNOWN;
   }
   return v1::SourceStatus::STATE_UNSPECIFIED;
 }

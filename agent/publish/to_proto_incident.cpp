@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "model/names.h"
+#include "publish/spool_report.h"
 #include "publish/to_proto.h"
 
 namespace hvguard::publish {
@@ -78,6 +79,14 @@ struct EvidenceWriter {
       to.add_problems(to_proto(problem));
     }
     to.set_remedy(evidence.remedy);
+  }
+
+  void operator()(const UncleanRebootEvidence& evidence) const {
+    auto& to = *out.mutable_unclean_reboot();
+    *to.mutable_previous_boot() = to_proto(*evidence.previous_boot);
+    if (evidence.down_time) {
+      *to.mutable_down_duration() = to_proto(*evidence.down_time);
+    }
   }
 
   void operator()(const AgentBlindEvidence& evidence) const {

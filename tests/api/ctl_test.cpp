@@ -1,6 +1,7 @@
 // hvguardctl as a user runs it, end to end: exit codes, messages, JSON.
 #include <csignal>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "gateway_process.h"
@@ -133,7 +134,9 @@ TEST_F(CtlTest, WatchPrintsTheSnapshotAndChangesUntilTheGatewayStops) {
                 dir.file("watch.out"),
                 dir.file("watch.err"));
   const auto out = [&] { return read_whole_file(dir.file("watch.out")); };
-  ASSERT_TRUE(eventually([&] { return out().find("-- 5 until now") != std::string::npos; }));
+  ASSERT_TRUE(eventually([&] {
+    return out().find(fmt::format("-- {} until now", kSampleIncidents)) != std::string::npos;
+  }));
   auto frame = sample_frame(++tick, wall_time_now());
   frame.incidents[3].set_state(v1::Incident::STATE_RESOLVED);
   frame.incidents[3].set_summary("it is over");

@@ -43,7 +43,7 @@ TEST_F(ReadTest, AnswersEveryRpc) {
     grpc::ClientContext context;
     v1::ListIncidentsResponse response;
     ASSERT_TRUE(stub->ListIncidents(&context, {}, &response).ok());
-    EXPECT_EQ(response.incidents_size(), 5);
+    EXPECT_EQ(response.incidents_size(), static_cast<int>(kSampleIncidents));
   }
   {
     grpc::ClientContext context;

@@ -1,6 +1,6 @@
 // Both watches over the socket: snapshot, changes, resume, slow readers, limits.
-#include <array>
 #include <csignal>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ class WatchTest : public GatewayTest {
   }
 
   link::Frame original = sample_frame(1, kSampleTime);
-  std::array<std::uint64_t, 5> revisions = {1, 1, 1, 1, 1};
+  std::vector<std::uint64_t> revisions = std::vector<std::uint64_t>(kSampleIncidents, 1);
   std::string summary;
 };
 
@@ -46,7 +46,7 @@ TEST_F(WatchTest, SnapshotChangesAndResume) {
     set_deadline(context);
     const auto stream = stub->WatchIncidents(&context, {});
     WatchIncidentsResponse response;
-    int snapshots = 0;
+    std::size_t snapshots = 0;
     std::uint64_t sequence = 0;
     while (stream->Read(&response) && response.has_snapshot()) {
       ++snapshots;
@@ -54,8 +54,8 @@ TEST_F(WatchTest, SnapshotChangesAndResume) {
       EXPECT_EQ(response.epoch(), 7U);
     }
     ASSERT_TRUE(response.has_end_of_snapshot());
-    EXPECT_EQ(snapshots, 5);
-    EXPECT_EQ(response.end_of_snapshot().snapshot_count(), 5U);
+    EXPECT_EQ(snapshots, kSampleIncidents);
+    EXPECT_EQ(response.end_of_snapshot().snapshot_count(), kSampleIncidents);
     // The first frame may have been taken over after the watch began, with changes of all.
     tell_change(2);
     do {

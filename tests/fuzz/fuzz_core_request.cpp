@@ -2,12 +2,14 @@
 // Beyond not crashing: a refusal always says why, in one safe line, and its packet is bounded.
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "hvguard/v1/core_link.pb.h"
 #include "publish/core_request.h"
 #include "publish/frame.h"
 #include "publish/saved_state.h"
+#include "publish/spool_report.h"
 
 namespace {
 
@@ -17,13 +19,41 @@ void require(bool holds) {
   }
 }
 
+// From the spool: what is taken is bounded, safe to show, and the same when it is published.
+void check_spool(std::string_view packet) {
+  using namespace hvguard::publish;
+  const auto request = parse_core_request(packet, true);
+  require(!request || packet.size() <= kMaxSpoolRequestBytes);
+  if (!request || !request->report) {
+    require(!request || request->kind != CoreRequestKind::kAttachSpool);
+    return;
+  }
+  const hvguard::BootRecord& record = request->report->previous_boot;
+  require(record.incidents.size() <= hvguard::kMaxRecordedIncidents);
+  require(record.pstore.files.size() <= hvguard::kMaxPstoreFiles);
+  require(record.boot_id.empty() || record.boot_id.size() == 36);
+  for (const std::string* const text :
+       {&record.pstore.telling_line, &record.detail, &request->report->record_error}) {
+    require(text->size() <= 512);
+    for (const char c : *text) {
+      require(static_cast<unsigned char>(c) >= 0x20);
+    }
+  }
+  hvguard::v1::AttachSpool again;
+  *again.mutable_previous_boot() = to_proto(record);
+  const auto second = spool_report_from_proto(again);
+  require(second && second->previous_boot == record);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hvguard::publish;
   const std::string_view packet(reinterpret_cast<const char*>(data), size);
-  const auto request = parse_core_request(packet);
+  const auto request = parse_core_request(packet, false);
   require(!request || size <= kMaxRequestBytes);
+  require(!request || request->kind != CoreRequestKind::kAttachSpool);
+  check_spool(packet);
   if (!request) {
     require(!request.error().message.empty());
     require(encode_error(request.error().message).size() <= 1100);

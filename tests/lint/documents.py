@@ -13,7 +13,7 @@ RUNBOOK_PARTS = ["What it means", "Evidence", "What hvguard does", "Verify by ha
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NAMED_PATH = re.compile(r"`((?:agent|bpf|proto|packaging|systemd|tests|docs)/[\w./-]*[\w/])`")
 # Named because they are to come, or made by a build.
-FUTURE = ("agent/spool", "agent/enforce", "tests/vm")
+FUTURE = ("agent/enforce", "tests/vm")
 
 
 def incident_kinds(root):

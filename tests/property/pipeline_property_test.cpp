@@ -54,9 +54,10 @@ void something_happens(Host& host, bool hard_tasks) {
                   *rc::gen::element(IoMotion::kIdle, IoMotion::kMoving, IoMotion::kStuck));
       break;
     case 5:
-      host.set_source(*rc::gen::element(Source::kTasks, Source::kBlockIo, Source::kPressure),
-                      *rc::gen::element(SourceState::kOk, SourceState::kBlind),
-                      "for no reason");
+      host.set_source(
+          *rc::gen::element(Source::kTasks, Source::kBlockIo, Source::kPressure),
+          *rc::gen::element(SourceState::kOk, SourceState::kBlind, SourceState::kUnknown),
+          "for no reason");
       break;
     case 6:
       host.reset_counters();

@@ -121,6 +121,7 @@ class Teller {
         {"run", &Teller::run},
         {"sysctl", &Teller::sysctl},
         {"source", &Teller::source},
+        {"previous-boot", &Teller::previous_boot},
         {"proc-only", &Teller::proc_only},
         {"psi", &Teller::psi},
         {"pids", &Teller::pids},
@@ -251,7 +252,8 @@ class Teller {
   bool source(const Words& words) {
     static const std::map<std::string, SourceState> kStates = {{"ok", SourceState::kOk},
                                                                {"degraded", SourceState::kDegraded},
-                                                               {"blind", SourceState::kBlind}};
+                                                               {"blind", SourceState::kBlind},
+                                                               {"unknown", SourceState::kUnknown}};
     std::string detail;
     for (std::size_t i = 3; i < words.size(); ++i) {
       detail += (detail.empty() ? "" : " ") + words[i];
@@ -263,6 +265,21 @@ class Teller {
       }
     }
     return false;
+  }
+  bool previous_boot(const Words& words) {
+    static const std::map<std::string, BootState> kStates = {{"running", BootState::kRunning},
+                                                             {"shutdown", BootState::kShutdown},
+                                                             {"none", BootState::kNoRecord}};
+    auto record = std::make_shared<BootRecord>();
+    record->state = kStates.at(words.at(1));
+    record->boot_id = "aaaaaaaa-0000-4000-8000-000000000000";
+    // The wall clock of the story is the boot clock, 1.7e9 s on.
+    record->last_seen = WallTime{seconds(1'700'000'000) - to_span(*to_number(words.at(2)))};
+    for (std::size_t i = 3; i < words.size(); ++i) {
+      record->pstore.telling_line += (i == 3 ? "" : " ") + words[i];
+    }
+    host_->set_previous_boot(std::move(record));
+    return true;
   }
   bool proc_only(const Words& words) {
     host_->set_proc_only(words.at(1) == "on");

@@ -224,6 +224,7 @@ std::shared_ptr<const Snapshot> Host::snapshot() {
     snapshot->tasks = task_pass();
   }
   leave_out_tasks_ = false;
+  snapshot->previous_boot = previous_boot_;
   snapshot->devices = devices_;
   snapshot->vms = vms_;
   snapshot->departed_vms = std::move(departed_);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/khungtaskd_simulator.h"
@@ -53,6 +54,9 @@ class Host {
 
   void set_sysctls(std::uint64_t timeout, std::uint64_t interval, std::uint64_t panic);
   void set_source(Source source, SourceState state, const std::string& detail);
+  void set_previous_boot(std::shared_ptr<const BootRecord> record) {
+    previous_boot_ = std::move(record);
+  }
   void set_io(const std::optional<VmId>& vm, DeviceId device, IoMotion motion);
   void set_io_stall_ratio(double ratio) { io_full_ratio_ = ratio; }
   void set_memory_stall_ratio(double ratio) { memory_full_ratio_ = ratio; }
@@ -79,6 +83,7 @@ class Host {
   BootTime now_ = kStart;
   std::uint64_t tick_ = 0;
   KhungtaskdSimulator khungtaskd_;
+  std::shared_ptr<const BootRecord> previous_boot_;
   std::vector<VmReading> vms_;
   std::vector<VmDeparture> departed_;
   std::map<Pid, Sleeper> sleepers_;

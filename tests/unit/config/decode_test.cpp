@@ -112,6 +112,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "[core_socket]\ngateway_user = \"a b\"\n",
                 {"f.toml:2:16: 'core_socket.gateway_user': \"a b\" is no user name, such as "
                  "\"hvguard-gateway\""}},
+        BadFile{"SpoolUserName",
+                "[core_socket]\nspool_user = \"\"\n",
+                {"f.toml:2:14: 'core_socket.spool_user': \"\" is no user name, such as "
+                 "\"hvguard-spool\""}},
+        BadFile{"OpenForNoTime",
+                "[unclean_reboot]\nopen_for = \"30s\"\n",
+                {"f.toml:2:12: 'unclean_reboot.open_for': \"30s\" is out of range: 1min to 8760h"}},
         BadFile{"Level",
                 "[log]\nlevel = \"loud\"\n",
                 {"f.toml:2:9: 'log.level': \"loud\" is no level: debug, info, warning or error"}},

@@ -69,6 +69,8 @@ TEST(ReferenceConfig, ShowsTheDefaults) {
   EXPECT_EQ(config.incidents.max_resolved, standard.incidents.max_resolved);
   EXPECT_EQ(config.core_socket.path, standard.core_socket.path);
   EXPECT_EQ(config.core_socket.gateway_user, standard.core_socket.gateway_user);
+  EXPECT_EQ(config.core_socket.spool_user, standard.core_socket.spool_user);
+  EXPECT_EQ(config.unclean_reboot.open_for, standard.unclean_reboot.open_for);
   EXPECT_EQ(config.log.level, standard.log.level);
 }
 
@@ -100,6 +102,8 @@ TEST(Validate, EveryKeyReachesItsStruct) {
                       "resolve_after_max = \"6min\"\nflap_window = \"11min\"\n"
                       "max_open = 1000\nmax_resolved = 200\n"
                       "[core_socket]\npath = \"/run/x\"\ngateway_user = \"x\"\n"
+                      "spool_user = \"y\"\n"
+                      "[unclean_reboot]\nopen_for = \"2h\"\n"
                       "[log]\nlevel = \"debug\"\n",
                       "f"));
   ASSERT_TRUE(changed.faults.empty());
@@ -122,6 +126,8 @@ TEST(Validate, EveryKeyReachesItsStruct) {
   EXPECT_EQ(config.incidents.max_resolved, 200U);
   EXPECT_EQ(config.core_socket.path, "/run/x");
   EXPECT_EQ(config.core_socket.gateway_user, "x");
+  EXPECT_EQ(config.core_socket.spool_user, "y");
+  EXPECT_EQ(config.unclean_reboot.open_for, std::chrono::hours(2));
   EXPECT_EQ(config.log.level, LogLevel::kDebug);
 }
 

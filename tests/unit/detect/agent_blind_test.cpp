@@ -69,5 +69,26 @@ TEST(AgentBlind, TheLateSamplerSaysWhatItReads) {
   EXPECT_TRUE(std::get<AgentBlindEvidence>(finding.evidence).sampler_late);
 }
 
+// What is unknown without being a fault is no trouble, and what only tells of the past no warning.
+TEST(AgentBlind, UnknownIsNoTroubleAndThePastNoWarning) {
+  Host host;
+  AgentBlindState state;
+  const auto after_five_ticks = [&] {
+    std::vector<Finding> found;
+    for (int i = 0; i < 5; ++i) {
+      host.advance(seconds(1));
+      found = detect_agent_blind(AgentBlindConfig(), state, *host.snapshot());
+    }
+    return found;
+  };
+  host.set_source(Source::kPreviousBoot, SourceState::kUnknown, "has not spoken yet");
+  EXPECT_TRUE(after_five_ticks().empty());
+  host.set_source(Source::kPreviousBoot, SourceState::kBlind, "says nothing");
+  const auto found = after_five_ticks();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].severity, Severity::kInfo);
+  EXPECT_EQ(found[0].subject.key, "source:previous_boot");
+}
+
 }  // namespace
 }  // namespace hvguard

@@ -13,6 +13,7 @@ namespace hvguard::gateway {
 namespace {
 
 using Kind = IncidentEvent::Kind;
+using test::kSampleIncidents;
 using test::kSampleTime;
 
 // Publishes frames that differ as the test says.
@@ -52,17 +53,17 @@ TEST_F(IncidentHubTest, GivesTheSnapshotThenItsEndThenChanges) {
   publish();
   const auto watcher = watch();
   const auto snapshot = pull_all(*watcher);
-  ASSERT_EQ(snapshot.size(), 6U);
-  for (std::size_t i = 0; i < 5; ++i) {
+  ASSERT_EQ(snapshot.size(), kSampleIncidents + 1);
+  for (std::size_t i = 0; i < kSampleIncidents; ++i) {
     EXPECT_EQ(snapshot[i].kind, Kind::kSnapshot);
     EXPECT_EQ(snapshot[i].sequence, i + 1);
     EXPECT_EQ(snapshot[i].resume_token, "");
     EXPECT_FALSE(snapshot[i].incident->has_evidence());
   }
-  EXPECT_EQ(snapshot[5].kind, Kind::kEndOfSnapshot);
-  EXPECT_EQ(snapshot[5].count, 5U);
-  EXPECT_NE(snapshot[5].resume_token, "");
-  EXPECT_EQ(snapshot[5].epoch, 7U);
+  EXPECT_EQ(snapshot.back().kind, Kind::kEndOfSnapshot);
+  EXPECT_EQ(snapshot.back().count, kSampleIncidents);
+  EXPECT_NE(snapshot.back().resume_token, "");
+  EXPECT_EQ(snapshot.back().epoch, 7U);
 
   EXPECT_EQ(wakes, 0);
   publish();  // nothing differs
@@ -73,7 +74,7 @@ TEST_F(IncidentHubTest, GivesTheSnapshotThenItsEndThenChanges) {
   ASSERT_EQ(changes.size(), 1U);
   EXPECT_EQ(changes[0].kind, Kind::kChange);
   EXPECT_EQ(changes[0].incident->incident_id(), "1a2b0003");
-  EXPECT_EQ(changes[0].sequence, 7U);
+  EXPECT_EQ(changes[0].sequence, kSampleIncidents + 2);
 }
 
 TEST_F(IncidentHubTest, ChangesDuringTheSnapshotFollowIt) {
@@ -82,10 +83,10 @@ TEST_F(IncidentHubTest, ChangesDuringTheSnapshotFollowIt) {
   ASSERT_EQ(watcher->pull()->kind, Kind::kSnapshot);
   change(0);
   const auto events = pull_all(*watcher);
-  ASSERT_EQ(events.size(), 6U);
-  EXPECT_EQ(events[4].kind, Kind::kEndOfSnapshot);
-  EXPECT_EQ(events[5].kind, Kind::kChange);
-  EXPECT_EQ(events[5].incident->revision(), 2U);
+  ASSERT_EQ(events.size(), kSampleIncidents + 1);
+  EXPECT_EQ(events[kSampleIncidents - 1].kind, Kind::kEndOfSnapshot);
+  EXPECT_EQ(events.back().kind, Kind::kChange);
+  EXPECT_EQ(events.back().incident->revision(), 2U);
 }
 
 TEST_F(IncidentHubTest, ResumesBehindATokenWithoutASnapshot) {
@@ -123,7 +124,7 @@ TEST_F(IncidentHubTest, AForeignBrokenOrOldTokenGivesASnapshot) {
                                    current.substr(0, 17) + "99999999999"}) {
     v1::WatchIncidentsRequest request;
     request.set_resume_token(token);
-    EXPECT_EQ(pull_all(*watch(request)).size(), 6U) << token.substr(0, 40);
+    EXPECT_EQ(pull_all(*watch(request)).size(), kSampleIncidents + 1) << token.substr(0, 40);
   }
 }
 
@@ -136,12 +137,12 @@ TEST_F(IncidentHubTest, ASlowWatcherGetsAGapAndAFreshSnapshot) {
     change(0);
   }
   const auto events = pull_all(*watcher);
-  ASSERT_EQ(events.size(), 7U);
+  ASSERT_EQ(events.size(), kSampleIncidents + 2);
   EXPECT_EQ(events[0].kind, Kind::kGap);
   EXPECT_EQ(events[0].count, lost);
   EXPECT_EQ(events[0].resume_token, "");
   EXPECT_EQ(events[1].kind, Kind::kSnapshot);
-  EXPECT_EQ(events[6].kind, Kind::kEndOfSnapshot);
+  EXPECT_EQ(events.back().kind, Kind::kEndOfSnapshot);
   for (std::size_t i = 1; i < events.size(); ++i) {
     EXPECT_EQ(events[i].sequence, events[i - 1].sequence + 1);
   }
@@ -157,10 +158,10 @@ TEST_F(IncidentHubTest, AnOpenIncidentThatVanishesMakesEverybodyStartAgain) {
   publish();
   EXPECT_EQ(wakes, 1);
   const auto events = pull_all(*watcher);
-  ASSERT_EQ(events.size(), 6U);
+  ASSERT_EQ(events.size(), kSampleIncidents + 1);
   EXPECT_EQ(events[0].kind, Kind::kGap);
   EXPECT_EQ(events[0].count, 1U);
-  EXPECT_EQ(events[5].count, 4U);
+  EXPECT_EQ(events.back().count, kSampleIncidents - 1);
 }
 
 TEST_F(IncidentHubTest, AResolvedIncidentIsForgottenSilently) {

@@ -49,6 +49,34 @@ v1::VmDeviceIo sample_io(std::uint32_t minor, double scale, WallTime now) {
   return io;
 }
 
+void fill_evidence(v1::UncleanRebootEvidence& evidence, WallTime now) {
+  set(*evidence.mutable_down_duration(), seconds(200));
+  v1::BootRecord& boot = *evidence.mutable_previous_boot();
+  boot.set_state(v1::BootRecord::STATE_RUNNING);
+  boot.set_boot_id("6c1b3f0e-0000-4000-8000-000000000000");
+  *boot.mutable_last_seen_time() = timestamp(earlier(now, seconds(500)));
+  set(*boot.mutable_uptime_duration(), std::chrono::hours(50));
+  boot.set_version("0.1.0");
+  auto& figures = *boot.mutable_figures();
+  figures.set_vm_count(37);
+  figures.set_blocked_task_count(12);
+  figures.set_load_average(412.5);
+  figures.set_io_full_ratio(0.97);
+  auto& incident = *boot.add_incidents();
+  incident.set_kind("hung_task");
+  incident.set_severity("critical");
+  incident.set_subject_label("sda");
+  incident.set_summary("12 tasks wait for sda");
+  *incident.mutable_event_time() = timestamp(earlier(now, seconds(560)));
+  boot.set_left_out_incident_count(2);
+  auto& pstore = *boot.mutable_pstore();
+  pstore.set_telling_line("Kernel panic - not syncing: hung_task: blocked tasks");
+  auto& file = *pstore.add_files();
+  file.set_path("/var/lib/systemd/pstore/dmesg-ramoops-0");
+  file.set_size_bytes(10 << 10);
+  *file.mutable_modify_time() = timestamp(earlier(now, seconds(300)));
+}
+
 void fill_evidence(v1::Incident& incident, WallTime now) {
   v1::IncidentTask task;
   task.set_tid(4242);
@@ -92,6 +120,9 @@ void fill_evidence(v1::Incident& incident, WallTime now) {
       topology.set_remedy("start it with systemd-run --scope");
       break;
     }
+    case v1::Incident::KIND_UNCLEAN_REBOOT:
+      fill_evidence(*evidence.mutable_unclean_reboot(), now);
+      break;
     default:
       evidence.mutable_agent_blind()->set_source("block_io");
       evidence.mutable_agent_blind()->set_degraded(true);

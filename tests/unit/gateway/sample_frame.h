@@ -13,6 +13,9 @@ namespace hvguard::test {
 // 2026-11-21 07:00:00 UTC: the moment that sample frames tell of.
 inline constexpr WallTime kSampleTime{std::chrono::seconds(1'795'244'400)};
 
+// One of each kind.
+inline constexpr std::size_t kSampleIncidents = v1::Incident::Kind_MAX;
+
 [[nodiscard]] google::protobuf::Timestamp timestamp(WallTime time);
 
 [[nodiscard]] v1::Vm sample_vm(int number, WallTime now);

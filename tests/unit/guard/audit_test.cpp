@@ -78,5 +78,19 @@ TEST(Audit, SourcesAreToldWhenTheyChange) {
   EXPECT_EQ(t.journald.messages(), Messages{"source tasks is blind: gone"});
 }
 
+// A source that has not spoken yet is not lost, and what it says at last does not come "back".
+TEST(Audit, ASourceThatIsUnknownIsNoNews) {
+  Audited t;
+  Snapshot snapshot;
+  for (SourceStatus& source : snapshot.sources) {
+    source.state = SourceState::kOk;
+  }
+  for (const SourceState state : {SourceState::kUnknown, SourceState::kOk, SourceState::kUnknown}) {
+    snapshot.sources[0].state = state;
+    t.audit.sources(snapshot);
+  }
+  EXPECT_TRUE(t.journald.messages().empty());
+}
+
 }  // namespace
 }  // namespace hvguard::guard

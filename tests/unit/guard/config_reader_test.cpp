@@ -32,6 +32,11 @@ TEST_F(ConfigReaderTest, LooksUpTheGatewaysUser) {
   EXPECT_TRUE(read.gateway_gid);
 }
 
+TEST_F(ConfigReaderTest, LooksUpTheSpoolsUser) {
+  EXPECT_EQ(read_config(file("[core_socket]\nspool_user = \"nobody\"\n")).spool_uid, 65534U);
+  EXPECT_FALSE(read_config(file("[core_socket]\nspool_user = \"no-such-user\"\n")).spool_uid);
+}
+
 TEST_F(ConfigReaderTest, AUserThatDoesNotExistIsNoFault) {
   const ReadConfig read = read_config(file("[core_socket]\ngateway_user = \"no-such-user\"\n"));
   EXPECT_TRUE(read.loaded.faults.empty());

@@ -110,6 +110,12 @@ bool DaemonProcess::notified(const std::string& line, int count) {
   return true;
 }
 
+void DaemonProcess::forget_notifications() {
+  std::array<char, 4096> buffer{};
+  while (::recv(notify_.get(), buffer.data(), buffer.size(), 0) >= 0) {
+  }
+}
+
 UniqueFd DaemonProcess::connect() const {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const sockaddr_un address = address_of(socket_path());

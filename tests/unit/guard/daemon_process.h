@@ -29,6 +29,9 @@ class DaemonProcess {
   std::optional<int> wait(Nanoseconds deadline = std::chrono::seconds(20));
   // Waits until `count` more messages with this line have come.
   bool notified(const std::string& line, int count = 1);
+  // Drops what has come so far. Who does not listen for long must call it now and then: the queue
+  // is short, and sd_notify() waits for room in it.
+  void forget_notifications();
   // A whole frame; none if there was none in time.
   [[nodiscard]] std::optional<v1::FramePart> frame() const;
   // Connected, non-blocking.

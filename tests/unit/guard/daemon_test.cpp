@@ -40,7 +40,7 @@ TEST_F(DaemonTest, StartsTicksServesAndStops) {
   EXPECT_GT(agent.resident_bytes(), 0U);
   EXPECT_EQ(agent.reload_error(), "");
   EXPECT_EQ(frame->epoch(), agent.epoch());
-  EXPECT_EQ(frame->status().sources_size(), 13);
+  EXPECT_EQ(frame->status().sources_size(), 14);
   EXPECT_FALSE(frame->status().host().kernel_release().empty());
   const BootTime told = boot_time_now();
   daemon.signal(SIGTERM);

@@ -43,7 +43,7 @@ TEST(Enums, MapOneToOne) {
       *v1::Condition::Kind_descriptor(), static_cast<int>(kConditionKindCount), false);
   expect_one_to_one<ConditionState>(*v1::Condition::State_descriptor(), 3, false);
   expect_one_to_one<Schedulable>(*v1::ScheduleAdvice::State_descriptor(), 4, false);
-  expect_one_to_one<SourceState>(*v1::SourceStatus::State_descriptor(), 3, false);
+  expect_one_to_one<SourceState>(*v1::SourceStatus::State_descriptor(), 4, false);
 }
 
 // The names must say the same, so that no two values are swapped.
