@@ -49,9 +49,8 @@ def until_the_panic(story, phases):
     file = disks.written_file(mount_point / "file", 1)
     vm = StandInVm("victim")
     vm.finish(vm.sync(file, bytes_each=4096, count=1))
-    wait_for("the VM is found", lambda: any(
-        seen["name"] == vm.name for seen in (guard.try_ctl("--direct", "vms") or {}).get("vms", [])),
-        60, interval=0.3)
+    wait_for("the VM is found", lambda: vm.name in [
+        seen["name"] for seen in (guard.try_ctl("--direct", "vms") or {}).get("vms", [])], 60, 0.3)
 
     sysctl("kernel.panic", 1)
     sysctl("kernel.hung_task_check_interval_secs", interval)
