@@ -92,8 +92,11 @@ def next_frame(connection):
 
 def ask(deadline=20):
     """One frame, the newest."""
-    with connect(GET_FRAME, deadline) as connection:
-        frame = next_frame(connection)
+    try:
+        with connect(GET_FRAME, deadline) as connection:
+            frame = next_frame(connection)
+    except OSError as fault:
+        raise Failed(f"hvguardd does not answer within {deadline} s: {fault}") from None
     if frame is None:
         raise Failed("hvguardd closed the connection without an answer")
     return frame
