@@ -33,6 +33,16 @@ TEST(StackCause, TheInnermostKnownFunctionDecides) {
   EXPECT_EQ(cause_of({}), HungTaskCause::kOther);
 }
 
+// As the kernel shows it, with ext4 mounted on a suspended disk.
+TEST(StackCause, AWaitForABufferShowsOnlyWhoWaits) {
+  EXPECT_EQ(cause_of({"ext4_wait_block_bitmap [ext4]",
+                      "ext4_mb_init_cache [ext4]",
+                      "ext4_lazyinit_thread [ext4]",
+                      "kthread"}),
+            HungTaskCause::kBlockIo);
+  EXPECT_EQ(cause_of({"__bread_gfp", "ext4_sb_bread", "ext4_get_branch"}), HungTaskCause::kBlockIo);
+}
+
 TEST(StackCause, AKernelThreadOfTheJournalWaitsForItsDisk) {
   EXPECT_EQ(cause_of({"folio_wait_bit", "jbd2_journal_commit_transaction", "kjournald2"}),
             HungTaskCause::kBlockIo);
