@@ -21,7 +21,7 @@ namespace {
 constexpr Nanoseconds kConnectTimeout = std::chrono::seconds(2);
 constexpr Nanoseconds kRetryAfter = std::chrono::seconds(2);
 constexpr Nanoseconds kBusTimeout = std::chrono::seconds(1);
-// hvguardd's slowest tick is 10 s.
+// Thirty of hvguardd's slowest ticks.
 constexpr Nanoseconds kSilenceLimit = std::chrono::seconds(30);
 // The record is at most a minute older than the end; the file system's clock is coarse besides.
 constexpr Nanoseconds kPstoreSlack = std::chrono::seconds(60);
