@@ -71,7 +71,9 @@ TEST(CoreRequest, OnlyTheSpoolAttachesAndOnlyItMaySayMuch) {
   small.set_protocol_version(1);
   small.mutable_attach_spool()->mutable_previous_boot()->set_state(v1::BootRecord::STATE_NO_RECORD);
   EXPECT_TRUE(parse_core_request(small.SerializeAsString(), true));
-  EXPECT_EQ(parse_core_request(small.SerializeAsString(), false).error().code, Errc::kDenied);
+  const auto refused = parse_core_request(small.SerializeAsString(), false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kDenied);
   EXPECT_EQ(parse_core_request(std::string(32 * 1024 + 1, '\0'), true).error().message,
             "a request has at most 32768 bytes");
 }
