@@ -5,7 +5,7 @@ import pathlib
 import disks
 from case import case
 from hvguard import Hvguard, duration, moment
-from story import expect, run, wait_for
+from story import Failed, expect, run, wait_for
 from vms import StandInVm
 
 BPF_SOURCES = ("tasks", "block_io", "lifecycle", "vm_finder")
@@ -27,9 +27,15 @@ def ebpf(story):
 
 
 def all_sources_are_ok(guard, story):
+    def bad_ones():
+        return {name: source for name, source in guard.sources().items()
+                if source["state"] != "STATE_OK"}
     guard.wait_for_ticks(2, 20)
-    bad = {name: source for name, source in guard.sources().items()
-           if source["state"] != "STATE_OK"}
+    try:
+        wait_for("all sources are ok", lambda: not bad_ones(), 20, 0.3)
+    except Failed:
+        pass  # told by name below
+    bad = bad_ones()
     for name, source in bad.items():
         story.note(f"{name}: {source['state']}: {source.get('detail', '')}")
     expect(not bad, f"not as designed: {', '.join(bad)}")

@@ -10,7 +10,7 @@ from hvguard import Hvguard
 from story import Failed, expect, run, wait_for
 
 DEB = "/run/lab/hvguard.deb"
-UNITS = ("hvguardd.service", "hvguard-gateway.service")
+UNITS = ("hvguardd.service", "hvguard-gateway.service", "hvguard-spool.service")
 EXPOSURE = 3.0  # systemd-analyze security, at most
 EXIT_DENIED = 5
 # Written while the package comes and goes, by others.
@@ -87,7 +87,7 @@ def reloads(guard, story):
     fast = tick_rate(guard)
     expect(fast > 2, f"{fast:.1f} ticks a second with an interval of 200 ms")
     broken = pathlib.Path("/etc/hvguard/hvguard.d/lab.toml")
-    broken.write_text('[sampler]\ninterval = "5s"\nintervall = "1s"\n')
+    broken.write_text('[sampler]\ninterval = "900ms"\nintervall = "1s"\n')
     run("systemctl", "reload", "hvguardd")
     wait_for("status tells of the broken file", guard.reload_error, 20, 0.3)
     error = guard.reload_error()
@@ -123,10 +123,10 @@ def upgrades(guard, story):
     """A newer version replaces the running one; what the operator changed stays."""
     config = pathlib.Path("/etc/hvguard/hvguard.toml")
     config.write_text(config.read_text() + '\n# kept by the operator\n')
-    pids = [guard.daemon.main_pid(), guard.gateway.main_pid()]
+    pids = [unit.main_pid() for unit in guard.units]
     run("dpkg", "--force-confold", "--install", newer_version(), seconds=200)
     guard.wait_until_ready(60)
-    now = [guard.daemon.main_pid(), guard.gateway.main_pid()]
+    now = [unit.main_pid() for unit in guard.units]
     expect(not set(pids) & set(now), f"processes {pids} were not replaced: {now}")
     expect("kept by the operator" in config.read_text(), "the upgrade overwrote hvguard.toml")
     run("dpkg", "--force-confold", "--install", DEB, seconds=200)  # back again
@@ -148,7 +148,7 @@ def newer_version():
 
 def leaves_nothing(guard, before, story):
     run("dpkg", "--remove", "hvguard", seconds=120)
-    for unit in (guard.daemon, guard.gateway):
+    for unit in guard.units:
         expect(not unit.is_active(), f"{unit.name} runs after the package was removed")
     expect(pathlib.Path("/etc/hvguard/hvguard.toml").exists(), "remove took the configuration")
     run("dpkg", "--purge", "hvguard", seconds=120)

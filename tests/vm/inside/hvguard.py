@@ -47,13 +47,15 @@ class Hvguard:
     def __init__(self):
         self.daemon = Unit("hvguardd.service")
         self.gateway = Unit("hvguard-gateway.service")
+        self.spool = Unit("hvguard-spool.service")
+        self.units = (self.daemon, self.gateway, self.spool)
         self.last_error = ""
 
     # ---- life
 
     def wait_until_ready(self, seconds=60):
-        """Both services have said READY, and ticks go on."""
-        for unit in (self.daemon, self.gateway):
+        """All services have said READY, and ticks go on."""
+        for unit in self.units:
             wait_for(f"{unit.name} is active", unit.is_active, seconds, interval=0.3)
         wait_for("hvguardd answers", lambda: self.try_ctl("--direct", "status"), seconds, 0.3)
         wait_for("the gateway answers", lambda: self.try_ctl("vms"), seconds, 0.3)

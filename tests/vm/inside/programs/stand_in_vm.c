@@ -146,8 +146,13 @@ int main(void) {
     struct command* command = calloc(1, sizeof(*command));
     pthread_t thread;
     command->number = ++number;
-    int found = sscanf(line, "%15s %511s %ld %ld %ld", command->verb, command->path,
-                       &command->numbers[0], &command->numbers[1], &command->numbers[2]);
+    int found = sscanf(line,
+                       "%15s %511s %ld %ld %ld",
+                       command->verb,
+                       command->path,
+                       &command->numbers[0],
+                       &command->numbers[1],
+                       &command->numbers[2]);
     if (found < 2 || pthread_create(&thread, NULL, worker, command) != 0)
       say("error %d not understood", number);
     else
