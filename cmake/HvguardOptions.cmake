@@ -16,9 +16,6 @@ target_compile_options(hvguard_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
   -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wimplicit-fallthrough -Wundef
   -fstack-protector-strong -fstack-clash-protection -fcf-protection)
-# At -O3, g++ 12 takes `"text" + std::string` for overlapping copies (GCC bug 105651, mended in 13).
-target_compile_options(hvguard_options INTERFACE
-  $<$<AND:$<CONFIG:Release>,$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
 target_link_options(hvguard_options INTERFACE -Wl,-z,relro,-z,now)
 
 if(HVGUARD_SANITIZE)
