@@ -70,6 +70,47 @@ Result<std::string_view> read_from_start(int fd, std::span<char> buffer) {
   return fail(Errc::kExhausted, "read: longer than the buffer of " + std::to_string(buffer.size()));
 }
 
+Result<> write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return fail_errno(errno, "write");
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<> replace_file_at(int folder,
+                         const std::string& name,
+                         std::string_view bytes,
+                         mode_t mode,
+                         Durability durability) {
+  const std::string temporary = name + ".new";
+  const UniqueFd file(::openat(
+      folder, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!file.valid()) {
+    return fail_errno(errno, "create " + temporary);
+  }
+  if (auto written = write_all(file.get(), bytes); !written) {
+    return fail(std::move(written).error().context(temporary));
+  }
+  const bool sync = durability == Durability::kDisk;
+  if (sync && ::fsync(file.get()) != 0) {
+    return fail_errno(errno, "flush " + temporary);
+  }
+  if (::renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) {
+    return fail_errno(errno, "rename " + temporary);
+  }
+  if (sync && ::fsync(folder) != 0) {
+    return fail_errno(errno, "flush the folder of " + name);
+  }
+  return {};
+}
+
 Result<std::string_view> read_file_at(const DirFd& dir,
                                       const std::string& relative,
                                       std::span<char> buffer) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include <sys/types.h>
+
 #include "base/result.h"
 
 namespace hvguard {
@@ -51,6 +53,17 @@ class DirFd {
 // Reads from offset 0 into the caller's buffer; the view ends at the data's end. A file longer than
 // the buffer is kExhausted, never a silent truncation. kGone: the file's object has vanished.
 Result<std::string_view> read_from_start(int fd, std::span<char> buffer);
+// All of it; on failure some of it may have been written.
+Result<> write_all(int fd, std::string_view bytes);
+
+enum class Durability { kMemory, kDisk };  // kDisk: on the disk (fsync) before it returns
+// The file `name` of the folder has the new content or, on failure, the old, never a part of it:
+// NAME.new is written and renamed.
+Result<> replace_file_at(int folder,
+                         const std::string& name,
+                         std::string_view bytes,
+                         mode_t mode,
+                         Durability durability);
 // Opens, reads, closes: for what is read once.
 Result<std::string_view> read_file_at(const DirFd& dir,
                                       const std::string& relative,

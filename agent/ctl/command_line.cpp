@@ -1,11 +1,12 @@
 #include "ctl/command_line.h"
 
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+
+#include "ctl/views.h"
 
 namespace hvguard::ctl {
 namespace {
@@ -27,8 +28,15 @@ const std::map<std::string, VmOrder> kOrders = {{"name", VmOrder::kName},
                                                 {"memory", VmOrder::kMemory},
                                                 {"latency", VmOrder::kLatency}};
 
-const std::vector<std::string> kKinds = {
-    "hung_task", "panic_forecast", "io_stall", "vm_topology", "agent_blind"};
+std::vector<std::string> known_kinds() {
+  std::vector<std::string> kinds;
+  for (int number = v1::Incident::Kind_MIN; number <= v1::Incident::Kind_MAX; ++number) {
+    if (number != v1::Incident::KIND_UNSPECIFIED && v1::Incident::Kind_IsValid(number)) {
+      kinds.push_back(kind_text(static_cast<v1::Incident::Kind>(number)));
+    }
+  }
+  return kinds;
+}
 
 void add_global_options(CLI::App& app, Options& options, double& timeout_seconds) {
   app.add_flag(
@@ -71,7 +79,7 @@ void add_incident_commands(CLI::App& app, Options& options) {
   incidents->require_subcommand(0, 1);
   const auto add_filters = [&options](CLI::App* sub) {
     sub->add_option("--kind", options.kinds, "Only this kind; may be repeated")
-        ->check(CLI::IsMember(kKinds))
+        ->check(CLI::IsMember(known_kinds()))
         ->allow_extra_args(false)
         ->type_name("KIND");
     sub->add_option("--vm", options.vm, "Only about this VM (name, id or UUID)")->type_name("VM");
@@ -161,7 +169,7 @@ void add_commands(CLI::App& app, Options& options) {
 
 }  // namespace
 
-std::variant<Options, Farewell> parse_command_line(int argc, const char* const* argv) {
+std::variant<Options, Farewell> parse_options(int argc, const char* const* argv) {
   Options options;
   double timeout_seconds = 5;
   CLI::App app(
@@ -172,13 +180,8 @@ std::variant<Options, Farewell> parse_command_line(int argc, const char* const* 
   app.require_subcommand(1);
   add_global_options(app, options, timeout_seconds);
   add_commands(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const int code = app.exit(error, out, err);
-    return Farewell{out.str() + err.str(), code == 0 ? kExitOk : kExitUsage};
+  if (auto farewell = read_options(app, argc, argv)) {
+    return *std::move(farewell);
   }
   options.timeout = std::chrono::milliseconds(static_cast<int>(timeout_seconds * 1000));
   return options;

@@ -42,10 +42,9 @@ int main(int argc, char** argv) {
   using namespace hvguard::ctl;
   // Its words about broken messages would stand beside our own errors.
   google::protobuf::SetLogHandler(nullptr);
-  const auto parsed = parse_command_line(argc, argv);
-  if (const auto* farewell = std::get_if<Farewell>(&parsed)) {
-    std::fputs(farewell->text.c_str(), farewell->exit_code == kExitOk ? stdout : stderr);
-    return farewell->exit_code;
+  const auto parsed = parse_options(argc, argv);
+  if (const auto* farewell = std::get_if<hvguard::Farewell>(&parsed)) {
+    return hvguard::say(*farewell);
   }
   const auto& options = std::get<Options>(parsed);
   return run(options, make_context(options));

@@ -1,28 +1,11 @@
 #include "gateway/log.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include "base/text.h"
 
 namespace hvguard::gateway {
-namespace {
-
-constexpr std::size_t kMaxLineBytes = 1024;
-
-}  // namespace
-
-void log_line(Level level, std::string_view text) {
-  const std::string line = fmt::format(
-      "<{}>hvguard-gateway: {}\n", static_cast<int>(level), text.substr(0, kMaxLineBytes));
-  // One write, so that lines of several threads do not mix. There is nobody to tell if it fails.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-}
-
 bool RateLimit::allow(BootTime now) {
   const std::lock_guard lock(mutex_);
   const BootTime start = std::max(full_time_, now);

@@ -1,20 +1,21 @@
-// Log lines of hvguard-gateway: one per event, to stderr, with the priority that journald reads
-// (sd-daemon(3)). Any thread. RateLimit keeps what strangers can cause from filling the journal.
+// Log lines of hvguard-gateway (base/log_line.h). Any thread. RateLimit keeps what strangers can
+// cause from filling the journal.
 #pragma once
 
 #include <cstdint>
 #include <mutex>
 #include <string_view>
 
+#include "base/log_line.h"
 #include "base/time.h"
 
 namespace hvguard::gateway {
 
-// Values are syslog priorities.
-enum class Level { kError = 3, kWarning = 4, kInfo = 6 };
+using Level = LogPriority;
 
-// Writes one line. Never blocks for long: stderr is a pipe or socket to the journal.
-void log_line(Level level, std::string_view text);
+inline void log_line(Level level, std::string_view text) {
+  hvguard::log_line("hvguard-gateway", level, text);
+}
 
 // Token bucket; the caller brings the time, on the boot clock. Any thread.
 class RateLimit {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/service_manager.h"
+#include "base/stop_signals.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/options.h"
@@ -19,18 +20,6 @@ namespace {
 
 // Our loops go round at least once a second; one that has not for this long is stuck.
 constexpr Nanoseconds kStuckAfter = std::chrono::seconds(5);
-
-// Blocked in every thread, so that only wait_for_stop() sees them.
-sigset_t block_stop_signals() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGTERM);
-  ::sigaddset(&signals, SIGINT);
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  // A peer that goes while we write is an error code, never a signal.
-  ::signal(SIGPIPE, SIG_IGN);
-  return signals;
-}
 
 void wait_for_stop(const Gateway& gateway, const sigset_t& signals) {
   const timespec second{1, 0};
@@ -69,9 +58,8 @@ int main(int argc, char** argv) {
   ::mallopt(M_ARENA_MAX, 2);
   ::mallopt(M_TRIM_THRESHOLD, 256 * 1024);
   const auto parsed = hvguard::gateway::parse_options(argc, argv);
-  if (const auto* farewell = std::get_if<hvguard::gateway::Farewell>(&parsed)) {
-    std::fputs(farewell->text.c_str(), farewell->exit_code == 0 ? stdout : stderr);
-    return farewell->exit_code;
+  if (const auto* farewell = std::get_if<hvguard::Farewell>(&parsed)) {
+    return hvguard::say(*farewell);
   }
   return hvguard::gateway::run(std::get<hvguard::gateway::Options>(parsed));
 }

@@ -1,13 +1,10 @@
 #include "gateway/options.h"
 
-#include <sstream>
-
 #include <CLI/CLI.hpp>
 
 namespace hvguard::gateway {
 
 std::variant<Options, Farewell> parse_options(int argc, const char* const* argv) {
-  constexpr int kUsage = 2;
   Options options;
   bool no_reflection = false;
   CLI::App app(
@@ -35,13 +32,8 @@ std::variant<Options, Farewell> parse_options(int argc, const char* const* argv)
                  "Group (name or number) whose members may read, besides root")
       ->type_name("GROUP");
   app.add_flag("--no-reflection", no_reflection, "Do not serve gRPC reflection");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const int code = app.exit(error, out, err);
-    return Farewell{out.str() + err.str(), code == 0 ? 0 : kUsage};
+  if (auto farewell = read_options(app, argc, argv)) {
+    return *std::move(farewell);
   }
   options.reflection = !no_reflection;
   return options;

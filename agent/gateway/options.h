@@ -6,6 +6,8 @@
 #include <string>
 #include <variant>
 
+#include "base/program_options.h"
+
 namespace hvguard::gateway {
 
 struct Options {
@@ -16,12 +18,6 @@ struct Options {
   std::uint32_t max_watchers = 32;             // 1 to 1024
   std::string viewer_group = "hvguard";        // its members may read; root always may
   bool reflection = true;
-};
-
-// What there is to say instead of running (--help, --version, a wrong option), and the exit code.
-struct Farewell {
-  std::string text;
-  int exit_code = 0;
 };
 
 [[nodiscard]] std::variant<Options, Farewell> parse_options(int argc, const char* const* argv);

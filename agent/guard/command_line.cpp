@@ -4,7 +4,7 @@
 
 namespace hvguard::guard {
 
-CommandLine parse_command_line(int argc, char** argv) {
+std::variant<CommandLine, Farewell> parse_options(int argc, const char* const* argv) {
   CommandLine line;
   DaemonOptions& options = line.daemon;
   options = {.config_path = std::string(config::kDefaultPath),
@@ -29,10 +29,8 @@ CommandLine parse_command_line(int argc, char** argv) {
       "Examples:\n"
       "  hvguardd --check-config\n"
       "  hvguardd --config ./hvguard.toml --runtime-dir /run/hvguard-test");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    line.exit_code = app.exit(error) == 0 ? 0 : kWrongInput;
+  if (auto farewell = read_options(app, argc, argv)) {
+    return *std::move(farewell);
   }
   return line;
 }

@@ -22,7 +22,7 @@ int run(const guard::DaemonOptions& options) {
   guard::ReadConfig config = guard::read_config(options.config_path);
   if (!config.loaded.faults.empty()) {
     std::fputs(hvguard::config::describe_faults(config.loaded.faults).c_str(), stderr);
-    return guard::kWrongInput;
+    return hvguard::kWrongUsage;
   }
   guard::ignore_broken_pipes();
   const auto locked = guard::lock_memory();
@@ -61,7 +61,7 @@ int check(const std::string& path) {
   const hvguard::config::Loaded loaded = hvguard::config::load(path);
   if (!loaded.faults.empty()) {
     std::fputs(hvguard::config::describe_faults(loaded.faults).c_str(), stderr);
-    return guard::kWrongInput;
+    return hvguard::kWrongUsage;
   }
   std::puts(hvguard::config::describe_files(loaded).c_str());
   return 0;
@@ -70,9 +70,10 @@ int check(const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const guard::CommandLine line = guard::parse_command_line(argc, argv);
-  if (line.exit_code) {
-    return *line.exit_code;
+  const auto parsed = guard::parse_options(argc, argv);
+  if (const auto* farewell = std::get_if<hvguard::Farewell>(&parsed)) {
+    return hvguard::say(*farewell);
   }
+  const auto& line = std::get<guard::CommandLine>(parsed);
   return line.check_only ? check(line.daemon.config_path) : run(line.daemon);
 }

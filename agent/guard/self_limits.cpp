@@ -1,9 +1,12 @@
 #include "guard/self_limits.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <string_view>
 
 #include <link.h>
 #include <malloc.h>
@@ -29,10 +32,23 @@ void end_now(int /*signal*/) {
   ::_exit(deadline_exit_code.load(std::memory_order_relaxed));
 }
 
+// Libraries that others bring along and nothing here calls: libsystemd for those who read journals,
+// libstdc++ (libm) for hashes of long double. 3.4 MiB.
+constexpr std::array<std::string_view, 6> kNeverCalled = {
+    "libgcrypt.so", "libgpg-error.so", "liblz4.so", "liblzma.so", "libm.so", "libzstd.so"};
+
+bool is_called(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return std::ranges::none_of(kNeverCalled, [name](auto never) { return name.starts_with(never); });
+}
+
 // For dl_iterate_phdr(3): reads and locks all segments of one program or library. Locked one by
 // one, since mlockall() can do only all mappings or, with MCL_ONFAULT, none before they are
 // touched.
 int lock_segments(dl_phdr_info* object, std::size_t /*size*/, void* first_errno) {
+  if (!is_called(object->dlpi_name)) {
+    return 0;
+  }
   for (int i = 0; i < object->dlpi_phnum; ++i) {
     const auto& segment = object->dlpi_phdr[i];
     if (segment.p_type != PT_LOAD) {

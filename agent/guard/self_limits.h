@@ -11,9 +11,9 @@ namespace hvguard::guard {
 
 // Few malloc arenas, and memory that is never swapped out once it was touched. MCL_ONFAULT: without
 // it every thread's whole stack and every mapping would be made resident. What was read from disk,
-// the program and its libraries, is locked whole: a function that is called for the first time
-// while the root disk is stuck must not wait for it. Failing is no reason not to run; the message
-// says what to raise.
+// the program and the libraries that it calls, is locked whole: a function that is called for the
+// first time while the root disk is stuck must not wait for it. Failing is no reason not to run;
+// the message says what to raise.
 Result<> lock_memory();
 
 // As many open files as the hard limit allows: a dozen are kept for each VM, and the soft limit of

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cmath>
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -428,7 +427,7 @@ std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t def
     fraction += place * (c - '0');
     place /= 10;
   }
-  const auto part = static_cast<std::uint64_t>(std::llround(fraction * static_cast<double>(unit)));
+  const auto part = static_cast<std::uint64_t>(fraction * static_cast<double>(unit) + 0.5);
   const std::uint64_t whole_bytes = *whole * unit;
   if (whole_bytes > std::numeric_limits<std::uint64_t>::max() - part) {
     return std::nullopt;

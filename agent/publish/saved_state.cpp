@@ -1,13 +1,11 @@
 #include "publish/saved_state.h"
 
 #include <cerrno>
-#include <cstdio>
 #include <optional>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "publish/to_proto.h"
 
@@ -84,20 +82,6 @@ std::optional<Incident> restore_incident(const v1::SavedIncident& saved) {
   to.revision = from.revision();
   to.reopen_count = from.reopen_count();
   return to;
-}
-
-Result<> write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      return fail_errno(errno, "write");
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return {};
 }
 
 }  // namespace
@@ -183,17 +167,9 @@ Result<> StateFile::store(const v1::SavedState& state) {
   if (bytes == last_written_) {
     return {};
   }
-  const std::string temporary = name_ + ".new";
-  const UniqueFd file(::openat(
-      folder_fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid()) {
-    return fail_errno(errno, "save state: create " + temporary);
-  }
-  if (auto written = write_all(file.get(), bytes); !written) {
-    return fail(std::move(written).error().context("save state"));
-  }
-  if (::renameat(folder_fd_, temporary.c_str(), folder_fd_, name_.c_str()) != 0) {
-    return fail_errno(errno, "save state: rename " + temporary);
+  if (auto replaced = replace_file_at(folder_fd_, name_, bytes, 0600, Durability::kMemory);
+      !replaced) {
+    return fail(std::move(replaced).error().context("save state"));
   }
   last_written_ = std::move(bytes);
   return {};

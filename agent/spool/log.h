@@ -1,14 +1,14 @@
-// Log lines of hvguard-spool: one per event, to stderr, with the priority that journald reads
-// (sd-daemon(3)). Main thread. A stuck journald may hold this process back: that is what it is for.
+// Log lines of hvguard-spool (base/log_line.h). Main thread.
 #pragma once
 
-#include <string_view>
+#include "base/log_line.h"
 
 namespace hvguard::spool {
 
-// Values are syslog priorities.
-enum class Level { kError = 3, kWarning = 4, kInfo = 6 };
+using Level = LogPriority;
 
-void log_line(Level level, std::string_view text);
+inline void log_line(Level level, std::string_view text) {
+  hvguard::log_line("hvguard-spool", level, text);
+}
 
 }  // namespace hvguard::spool

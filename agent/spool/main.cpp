@@ -1,13 +1,12 @@
 // hvguard-spool: options, signals, readiness.
 // Exit codes: 0 stopped as told; 1 could not start; 2 wrong options.
 #include <cerrno>
-#include <csignal>
-#include <cstdio>
 
 #include <sys/signalfd.h>
 
 #include "base/fd.h"
 #include "base/service_manager.h"
+#include "base/stop_signals.h"
 #include "spool/log.h"
 #include "spool/options.h"
 #include "spool/spool.h"
@@ -17,13 +16,7 @@ namespace {
 
 // The descriptor that is readable once SIGTERM or SIGINT came.
 UniqueFd watch_stop_signals() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGTERM);
-  ::sigaddset(&signals, SIGINT);
-  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  // A journald that goes while we write is no reason to end.
-  ::signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = block_stop_signals();
   return UniqueFd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
@@ -52,9 +45,8 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   const auto parsed = hvguard::spool::parse_options(argc, argv);
-  if (const auto* farewell = std::get_if<hvguard::spool::Farewell>(&parsed)) {
-    std::fputs(farewell->text.c_str(), farewell->exit_code == 0 ? stdout : stderr);
-    return farewell->exit_code;
+  if (const auto* farewell = std::get_if<hvguard::Farewell>(&parsed)) {
+    return hvguard::say(*farewell);
   }
   return hvguard::spool::run(std::get<hvguard::spool::Options>(parsed));
 }

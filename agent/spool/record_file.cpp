@@ -2,13 +2,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/crc32c.h"
 
@@ -18,7 +16,6 @@ namespace {
 constexpr std::string_view kMagic = "HVGBOOT1";
 constexpr std::size_t kHeaderBytes = 16;
 constexpr const char* kName = "boot-record";
-constexpr const char* kTemporaryName = "boot-record.new";
 constexpr const char* kBadName = "boot-record.bad";
 constexpr mode_t kMode = 0640;
 
@@ -34,20 +31,6 @@ std::uint32_t number_at(std::string_view bytes, std::size_t offset) {
     value |= std::uint32_t{static_cast<unsigned char>(bytes[offset + i])} << (8 * i);
   }
   return value;
-}
-
-Result<> write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      return fail_errno(errno, fmt::format("write {}", kTemporaryName));
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return {};
 }
 
 }  // namespace
@@ -128,24 +111,7 @@ LoadedRecord RecordFile::load() {
 }
 
 Result<> RecordFile::store(const v1::BootRecordFile& record) {
-  const UniqueFd file(::openat(
-      folder_.get(), kTemporaryName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kMode));
-  if (!file.valid()) {
-    return fail_errno(errno, fmt::format("create {}", kTemporaryName));
-  }
-  if (auto written = write_all(file.get(), encode_record(record)); !written) {
-    return written;
-  }
-  if (::fsync(file.get()) != 0) {
-    return fail_errno(errno, fmt::format("flush {}", kTemporaryName));
-  }
-  if (::renameat(folder_.get(), kTemporaryName, folder_.get(), kName) != 0) {
-    return fail_errno(errno, fmt::format("rename {}", kTemporaryName));
-  }
-  if (::fsync(folder_.get()) != 0) {
-    return fail_errno(errno, "flush the folder of the boot record");
-  }
-  return {};
+  return replace_file_at(folder_.get(), kName, encode_record(record), kMode, Durability::kDisk);
 }
 
 }  // namespace hvguard::spool

@@ -31,7 +31,7 @@ OUTSIDE = [
     (re.compile(r"hvguard/v1/.*|google/protobuf/.*"),
      {"publish", "config", "guard", "link", "gateway", "spool", "ctl"},
      "this folder knows nothing of proto"),
-    (re.compile(r"CLI/.*"), {"guard", "gateway", "spool", "ctl"}, "command lines are read by programs"),
+    (re.compile(r"CLI/.*"), {"base", "guard", "gateway", "spool", "ctl"}, "command lines are read by programs"),
     (re.compile(r"toml\+\+/.*|toml\.hpp"), {"config"}, "only config/ reads TOML"),
     (re.compile(r"spdlog/.*"), {"guard", "gateway", "spool", "ctl"}, "this folder writes no log"),
     (re.compile(r"bpf/.*|.*\.skel\.h|shared/.*"), {"observe"}, "only observe/ebpf talks to eBPF"),
