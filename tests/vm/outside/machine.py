@@ -166,6 +166,11 @@ class Machine:
             return self.process.wait(timeout=seconds)
         return None
 
+    def kill(self):
+        """From any thread: whoever listens learns that QEMU has ended."""
+        if self.process is not None:
+            self.process.kill()
+
     def stop(self):
         if self.process is None:
             return

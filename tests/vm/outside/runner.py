@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import traceback
 
@@ -30,6 +31,13 @@ class Lab:
         self.kernels = kernels  # by series
         self.progress = progress
         self.slots = slots
+        self.machines = set()
+
+    def end(self):
+        """Ends all cases soon, running and waiting ones: they fail. From another thread."""
+        self.slots.ending.set()
+        for machine in list(self.machines):
+            machine.kill()
 
 
 def run_case(lab, case, module, series, told):
@@ -43,9 +51,11 @@ def run_case(lab, case, module, series, told):
         begin = time.monotonic()
         try:
             machine = make_machine(lab, case, series, directory)
+            lab.machines.add(machine)
             try:
                 follow(machine, lab, case, module, series, verdict, told)
             finally:
+                lab.machines.discard(machine)
                 machine.stop()
             judge(machine, case, verdict, told)
         except (MachineError, Failed, OSError, subprocess.SubprocessError) as fault:
@@ -212,15 +222,17 @@ class Slots:
 
     def __init__(self, count):
         self.paths = [CACHE / f".slot{number}.lock" for number in range(count)]
+        self.ending = threading.Event()
 
     @contextlib.contextmanager
     def one(self, told):
         lock = self.try_one()
         if lock is None:
             with told.step("waiting for another run's host to end"):
-                while lock is None:
-                    time.sleep(0.3)
+                while lock is None and not self.ending.wait(0.3):
                     lock = self.try_one()
+        if self.ending.is_set():
+            raise MachineError("ended before it began")
         try:
             yield
         finally:
