@@ -11,8 +11,9 @@ namespace hvguard {
 template <class T>
 [[nodiscard]] std::optional<T> parse_number(std::string_view text, int base = 10) {
   T value{};
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value, base);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value, base);
   if (error != std::errc() || stop != end || text.empty()) {
     return std::nullopt;
   }
