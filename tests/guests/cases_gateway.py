@@ -5,8 +5,9 @@ import signal
 import socket
 import time
 
-from hvguard import Hvguard, duration, expect_steady_ticks, moment
-from lab import expect, wait_for
+from hvguard import Hvguard, expect_steady_ticks
+from questions import duration, moment
+from waiting import expect, wait_for
 
 FLOOD_CONNECTIONS = 1000
 # The rule is 10 ms; the rest is for a busy machine that does not give hvguardd a CPU in time.

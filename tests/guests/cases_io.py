@@ -4,7 +4,8 @@ import pathlib
 
 from guest import Disk, Guest
 from hvguard import Hvguard
-from lab import command, device_number, expect, limit_request_size, wait_for
+from lab import command, device_number, limit_request_size
+from waiting import expect, wait_for
 
 TOLERANCE = 0.05
 # Reads that are QEMU's own: when it opens an image it finds out what alignment that wants.

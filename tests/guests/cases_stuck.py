@@ -6,8 +6,10 @@ import subprocess
 import time
 
 from guest import Disk, Guest
-from hvguard import Hvguard, expect_steady_ticks, moment
-from lab import attach_loop, expect, wait_for
+from hvguard import Hvguard, expect_steady_ticks
+from lab import attach_loop
+from questions import moment
+from waiting import expect, wait_for
 
 ENDLESS_WRITES = "(while true; do direct_write vda 4k 0 1; done) &"
 

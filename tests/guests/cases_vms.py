@@ -4,7 +4,7 @@ import time
 
 from guest import Disk, Guest
 from hvguard import Hvguard
-from lab import expect, wait_for
+from waiting import expect, wait_for
 
 NOTICE_SECONDS = 1  # BEHAVIOUR: found and dropped within that
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import image
-from lab import Failed, wait_for
+from waiting import Failed, wait_for
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 

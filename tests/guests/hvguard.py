@@ -1,13 +1,10 @@
 """The real hvguardd, hvguard-gateway and hvguardctl of a build folder, with files of their own."""
 
-import datetime
-import json
 import pathlib
-import re
-import subprocess
 import time
 
-from lab import Failed, expect, wait_for
+from questions import Questions
+from waiting import Failed, expect, wait_for
 
 PROGRAMS = ["hvguardd", "hvguard-gateway", "hvguard-probe", "hvguardctl"]
 
@@ -29,7 +26,7 @@ class Build:
         return self.paths[name]
 
 
-class Hvguard:
+class Hvguard(Questions):
     """hvguardd in the foreground; ready when made."""
 
     def __init__(self, lab, build, config=""):
@@ -64,65 +61,13 @@ class Hvguard:
 
     # ---- questions
 
-    def try_ctl(self, *words, seconds=10):
-        """Parsed answer, or None if hvguardctl failed; its complaint is then in last_error."""
-        done = self.run_ctl("--json", *words, seconds=seconds)
-        self.last_error = done.stderr.strip()
-        return json.loads(done.stdout) if done.returncode == 0 else None
-
-    def run_ctl(self, *words, seconds=10):
-        return subprocess.run(
-            [self.build["hvguardctl"], "--core-socket", self.core_socket, "--socket",
-             self.api_socket, *words], capture_output=True, text=True, timeout=seconds)
-
-    def ask(self, *words):
-        answer = self.try_ctl("--direct", *words)
-        if answer is None:
-            raise Failed(f"hvguardctl {' '.join(words)}: {self.last_error}")
-        return answer
-
-    def status(self):
-        return self.ask("status")["status"]
-
-    def tick_count(self):
-        return int(self.status()["agent"].get("tick_count", 0))
-
-    def vms(self):
-        return self.ask("vms").get("vms", [])
+    def ctl(self):
+        return [self.build["hvguardctl"], "--core-socket", self.core_socket, "--socket",
+                self.api_socket]
 
     def vm_of(self, process):
         """The VM whose manager is that process; None if hvguardd does not list it."""
         return next((vm for vm in self.vms() if vm["pid"] == process.pid), None)
-
-    def vm_with_devices(self, vm_id):
-        return self.ask("vm", vm_id)["vm"]
-
-    def tasks(self):
-        return self.ask("tasks", "--all").get("blocked_tasks", [])
-
-    def incidents(self, kind, **wanted):
-        """Incidents of a kind, with evidence, whose fields have the wanted values."""
-        found = []
-        for incident in self.ask("incidents", "--all").get("incidents", []):
-            if incident["kind"] == kind:
-                whole = self.ask("incidents", "show", incident["incident_id"])["incident"]
-                if all(whole.get(field) == value for field, value in wanted.items()):
-                    found.append(whole)
-        return found
-
-    def wait_for_incident(self, kind, seconds, **wanted):
-        return wait_for(f"{kind} {wanted}", lambda: self.incidents(kind, **wanted), seconds)[0]
-
-    def wait_until_resolved(self, incident, seconds):
-        return wait_for(
-            f"{incident['kind']} {incident['subject_key']} resolves",
-            lambda: self.incidents(incident["kind"], incident_id=incident["incident_id"],
-                                   state="STATE_RESOLVED"), seconds)[0]
-
-    def wait_for_ticks(self, count, seconds):
-        """Waits for that many further ticks: what has happened until now is then in the answers."""
-        target = self.tick_count() + count
-        wait_for(f"{count} ticks", lambda: self.tick_count() >= target, seconds, interval=0.2)
 
 
 def expect_steady_ticks(guard, seconds=5):
@@ -140,15 +85,3 @@ def expect_steady_ticks(guard, seconds=5):
     skipped = int(after.get("skipped_tick_count", 0)) - int(before.get("skipped_tick_count", 0))
     expect(skipped == 0, f"{skipped} ticks skipped in {elapsed:.1f} s")
     return f"{ticks} ticks in {elapsed:.1f} s"
-
-
-def moment(text):
-    """Seconds since 1970 of a protobuf Timestamp in JSON."""
-    whole, fraction = re.fullmatch(r"(.{19})(\.\d+)?Z", text).groups()
-    parsed = datetime.datetime.fromisoformat(whole).replace(tzinfo=datetime.timezone.utc)
-    return parsed.timestamp() + float(fraction or 0)
-
-
-def duration(text):
-    """Seconds of a protobuf Duration in JSON."""
-    return float(text.removesuffix("s"))

@@ -15,32 +15,12 @@ import subprocess
 import tempfile
 import time
 
+from freezing import freeze, thaw
+from waiting import Failed
+
 PREFIX = "/tmp/hvguard-guests-"
-FIFREEZE = 0xC0045877  # linux/fs.h
-FITHAW = 0xC0045878
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None)
-
-
-class Failed(Exception):
-    """What a case expected did not happen; the text says what, and what was there instead."""
-
-
-def expect(condition, text):
-    if not condition:
-        raise Failed(text)
-
-
-def wait_for(what, check, seconds, interval=0.05):
-    """The first true value of check(); Failed when there is none in that time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = check()
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            raise Failed(f"{what}: not within {seconds:g} s")
-        time.sleep(interval)
 
 
 class Lab:
@@ -116,10 +96,10 @@ class Ext4:
         return path
 
     def freeze(self):
-        super_block_ioctl(self.mount_point, FIFREEZE)
+        freeze(self.mount_point)
 
     def thaw(self):
-        super_block_ioctl(self.mount_point, FITHAW)
+        thaw(self.mount_point)
 
 
 def attach_loop(path):
@@ -142,14 +122,6 @@ def command(*arguments):
 
 def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def super_block_ioctl(mount_point, request):
-    fd = os.open(mount_point, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.ioctl(fd, request, 0)
-    finally:
-        os.close(fd)
 
 
 def clean_up_after_our_death(directory):
@@ -230,7 +202,7 @@ def thaw_below(directory):
     for kind, mount_point in mounts_below(directory):
         if kind == "ext4":
             try:
-                super_block_ioctl(mount_point, FITHAW)
+                thaw(mount_point)
             except OSError:
                 pass  # was not frozen
 

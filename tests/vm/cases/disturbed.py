@@ -9,10 +9,11 @@ import subprocess
 import disks
 from case import case
 from hvguard import Hvguard
-from story import boot_seconds, expect, run, wait_for
+from story import boot_seconds, run
 from ticks import TickWatch, answer_seconds
 from trouble import (StuckRoot, Victim, blocked_tasks, in_memory, lock_memory, make_folders,
                      sleep_until, var_on)
+from waiting import expect, wait_for
 
 LARGEST_GAP_SECONDS = 2.0  # one reading left out
 STALE_SECONDS = 3.0  # what status and the control plane take for old

@@ -4,9 +4,11 @@ import pathlib
 
 import disks
 from case import case
-from hvguard import Hvguard, duration, moment
-from story import Failed, expect, run, wait_for
+from hvguard import Hvguard
+from questions import duration, moment
+from story import run
 from vms import StandInVm
+from waiting import Failed, expect, wait_for
 
 BPF_SOURCES = ("tasks", "block_io", "lifecycle", "vm_finder")
 OLD_KERNEL_SOURCES = ("tasks", "block_io")  # 5.10 has all that lifecycle and vm_finder need

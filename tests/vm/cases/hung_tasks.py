@@ -4,9 +4,11 @@ import time
 
 import disks
 from case import case
-from hvguard import Hvguard, moment
-from story import expect, wait_for
+from freezing import freeze, thaw
+from hvguard import Hvguard
+from questions import moment
 from vms import StandInVm, blocked_threads
+from waiting import expect, wait_for
 
 KIND = "KIND_HUNG_TASK"
 OPEN_AFTER = 10.0  # packaging/hvguard.toml: [hung_task] open_after,
@@ -75,7 +77,7 @@ def hung_tasks_apart(story):
     mount_point = disks.ext4(disks.virtio("three"), "frozen")
     one.suspend()
     two.suspend()
-    disks.freeze(mount_point)
+    freeze(mount_point)
     writes = [crowd.write(one.path, count=1) for _ in range(MANY)]
     wait_for("all writers are in D", lambda: len(crowd.blocked_threads()) == MANY, 20)
     lone_write = lone.write(two.path, count=1)
@@ -106,7 +108,7 @@ def hung_tasks_apart(story):
     still = {each["vm_id"] for each in guard.incidents(KIND, state="STATE_OPEN")}
     expect(still == {vm_id(guard, lone), vm_id(guard, writer)}, f"still open: {still}")
     two.resume()
-    disks.thaw(mount_point)
+    thaw(mount_point)
     lone.finish(lone_write)
     writer.finish(writer_write)
     for vm in (lone, writer):

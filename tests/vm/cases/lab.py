@@ -3,8 +3,9 @@
 import disks
 from case import ALL_KERNELS, case
 from hvguard import Hvguard, sysctl
-from story import boot_seconds, expect, run, wait_for
+from story import boot_seconds, run
 from vms import LibvirtGuest, StandInVm
+from waiting import expect, wait_for
 
 RAMOOPS = ("memmap=2M$0x30000000",)
 

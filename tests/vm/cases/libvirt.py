@@ -5,10 +5,12 @@ import shutil
 import time
 
 from case import case
-from hvguard import Hvguard, duration, moment
-from story import expect, run, wait_for
+from hvguard import Hvguard
+from questions import duration, moment
+from story import run
 from ticks import TickWatch
 from vms import PAYLOAD, LibvirtGuest, StandInVm
+from waiting import expect, wait_for
 
 NOTICE_SECONDS = 1.0  # BEHAVIOUR: found and dropped within that
 GUEST_MEGABYTES = 144

@@ -6,9 +6,11 @@ import time
 
 import disks
 from case import case
+from freezing import freeze, thaw
 from hvguard import Hvguard, sysctl
-from story import boot_seconds, expect, run, wait_for
+from story import boot_seconds, run
 from vms import StandInVm, blocked_threads
+from waiting import expect, wait_for
 
 FORECAST = "KIND_PANIC_FORECAST"
 HUNG = "KIND_HUNG_TASK"
@@ -81,7 +83,7 @@ def a_real_one(story, guard, vm, mount_point):
     sysctl("kernel.hung_task_panic", 0)
     # No panic before 40 s, and surely within the 90 s from which on it is forecast.
     sysctl("kernel.hung_task_timeout_secs", 40)
-    disks.freeze(mount_point)
+    freeze(mount_point)
     write = vm.sync(mount_point / "file", bytes_each=4096, count=1)
     incident = guard.wait_for_incident(HUNG, 30, state="STATE_OPEN")
     expect(incident["evidence"]["hung_task"]["cause"] == "CAUSE_FROZEN_FS", incident["summary"])
@@ -90,7 +92,7 @@ def a_real_one(story, guard, vm, mount_point):
     armed = boot_seconds()
     forecast = guard.wait_for_incident(FORECAST, 15)
     story.measure("hung_task_panic armed → forecast, asking included", boot_seconds() - armed, "s")
-    disks.thaw(mount_point)
+    thaw(mount_point)
     vm.finish(write)
     guard.wait_until_resolved(forecast, 30)
 

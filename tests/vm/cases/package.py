@@ -7,7 +7,8 @@ import re
 
 from case import ALL_KERNELS, case
 from hvguard import Hvguard
-from story import Failed, expect, run, wait_for
+from story import run
+from waiting import expect, wait_for
 
 DEB = "/run/lab/hvguard.deb"
 UNITS = ("hvguardd.service", "hvguard-gateway.service", "hvguard-spool.service")

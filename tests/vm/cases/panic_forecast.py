@@ -6,9 +6,11 @@ import time
 
 import disks
 from case import case
-from hvguard import Hvguard, moment, sysctl
-from story import Failed, boot_seconds, expect, wait_for
+from hvguard import Hvguard, sysctl
+from questions import moment
+from story import boot_seconds
 from vms import StandInVm
+from waiting import Failed, expect, wait_for
 
 KIND = "KIND_PANIC_FORECAST"
 # (hung_task_timeout_secs, hung_task_check_interval_secs, when the VM's disk gets stuck: as part of

@@ -4,12 +4,14 @@ import subprocess
 
 import disks
 from case import case
-from hvguard import Hvguard, Unit, duration, moment
-from story import boot_seconds, expect, run, wait_for
+from hvguard import Hvguard, Unit
+from questions import duration, moment
+from story import boot_seconds, run
 from ticks import TickWatch, answer_seconds, middle, reading_age
 from trouble import (StuckRoot, Victim, fill_notify_socket, in_memory, init_frozen, lock_memory,
                      read_directly, sleep_until, stopped, var_on, write_directly)
 from vms import StandInVm
+from waiting import expect, wait_for
 
 STUCK_SECONDS = 60
 COLD_SECONDS = 40

@@ -1,14 +1,12 @@
 """Disks that are slow, stuck or failing on command. Nothing is undone: the host is thrown away."""
 
 import ctypes
-import fcntl
 import os
 import pathlib
 
-from story import run, wait_for
+from story import run
+from waiting import wait_for
 
-FIFREEZE = 0xC0045877  # linux/fs.h
-FITHAW = 0xC0045878
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -127,22 +125,6 @@ def written_file(path, megabytes):
             file.write(b"\xa5" * (1 << 20))
         os.fsync(file.fileno())
     return pathlib.Path(path)
-
-
-def freeze(mount_point):
-    super_block_ioctl(mount_point, FIFREEZE)
-
-
-def thaw(mount_point):
-    super_block_ioctl(mount_point, FITHAW)
-
-
-def super_block_ioctl(mount_point, request):
-    fd = os.open(mount_point, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.ioctl(fd, request, 0)
-    finally:
-        os.close(fd)
 
 
 def swap_on(device):

@@ -1,12 +1,11 @@
 """The installed hvguard: its units, its configuration, and its answers."""
 
-import datetime
-import json
 import pathlib
 import re
-import subprocess
 
-from story import Failed, expect, run, wait_for
+from questions import Questions
+from story import run
+from waiting import expect, wait_for
 
 CONFIG = pathlib.Path("/etc/hvguard/hvguard.d/lab.toml")
 # The same programs where a stuck root disk does not reach (see Hvguard.move_to_memory).
@@ -41,15 +40,14 @@ class Unit:
                    self.name).stdout.splitlines()
 
 
-class Hvguard:
-    """Questions go to hvguardd itself (--direct) unless the method says otherwise."""
+class Hvguard(Questions):
+    """The services, and questions to them."""
 
     def __init__(self):
         self.daemon = Unit("hvguardd.service")
         self.gateway = Unit("hvguard-gateway.service")
         self.spool = Unit("hvguard-spool.service")
         self.units = (self.daemon, self.gateway, self.spool)
-        self.last_error = ""
 
     # ---- life
 
@@ -72,71 +70,16 @@ class Hvguard:
 
     # ---- questions
 
-    def try_ctl(self, *words, seconds=20):
-        """Parsed answer, or None if hvguardctl failed; its complaint is then in last_error."""
-        done = self.run_ctl("--json", *words, seconds=seconds)
-        self.last_error = done.stderr.strip()
-        return json.loads(done.stdout) if done.returncode == 0 else None
-
-    def run_ctl(self, *words, seconds=20):
-        return subprocess.run([str(word) for word in self.program() + list(words)],
-                              capture_output=True, text=True, timeout=seconds, check=False)
-
-    @staticmethod
-    def program():
+    def ctl(self):
         return [MEMORY / "hvguardctl"] if (MEMORY / "hvguardctl").exists() else ["hvguardctl"]
-
-    def ask(self, *words, direct=True):
-        answer = self.try_ctl(*(["--direct"] if direct else []), *words)
-        if answer is None:
-            raise Failed(f"hvguardctl {' '.join(map(str, words))}: {self.last_error}")
-        return answer
-
-    def status(self):
-        return self.ask("status")["status"]
 
     def sources(self):
         """Source by name: what status says of it."""
         return {source["source"]: source for source in self.status()["sources"]}
 
-    def tick_count(self):
-        return int(self.status()["agent"].get("tick_count", 0))
-
-    def vms(self):
-        return self.ask("vms").get("vms", [])
-
     def vm_named(self, name):
         """The VM of that name; None if hvguardd does not list it."""
         return next((vm for vm in self.vms() if vm["name"] == name), None)
-
-    def vm_with_devices(self, name_or_id):
-        return self.ask("vm", name_or_id)["vm"]
-
-    def tasks(self):
-        return self.ask("tasks", "--all").get("blocked_tasks", [])
-
-    def incidents(self, kind, **wanted):
-        """Incidents of a kind, resolved ones too, with evidence, whose fields have those values."""
-        found = []
-        for incident in self.ask("incidents", "--all").get("incidents", []):
-            if incident["kind"] == kind:
-                whole = self.ask("incidents", "show", incident["incident_id"])["incident"]
-                if all(whole.get(field) == value for field, value in wanted.items()):
-                    found.append(whole)
-        return found
-
-    def wait_for_incident(self, kind, seconds, **wanted):
-        return wait_for(f"{kind} {wanted}", lambda: self.incidents(kind, **wanted), seconds)[0]
-
-    def wait_until_resolved(self, incident, seconds):
-        return wait_for(
-            f"{incident['kind']} {incident['subject_key']} resolves",
-            lambda: self.incidents(incident["kind"], incident_id=incident["incident_id"],
-                                   state="STATE_RESOLVED"), seconds)[0]
-
-    def wait_for_ticks(self, count, seconds):
-        wanted = self.tick_count() + count
-        wait_for(f"{count} more ticks", lambda: self.tick_count() >= wanted, seconds, 0.2)
 
     # ---- while the root disk is stuck
 
@@ -163,15 +106,3 @@ def sysctl(name, value=None):
     if value is not None:
         path.write_text(f"{value}\n")
     return path.read_text().strip()
-
-
-def moment(text):
-    """Seconds since 1970 of a protobuf Timestamp in JSON."""
-    whole, fraction = re.fullmatch(r"(.{19})(\.\d+)?Z", text).groups()
-    parsed = datetime.datetime.fromisoformat(whole).replace(tzinfo=datetime.timezone.utc)
-    return parsed.timestamp() + float(fraction or 0)
-
-
-def duration(text):
-    """Seconds of a protobuf Duration in JSON."""
-    return float(text.removesuffix("s"))

@@ -13,7 +13,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from case import cases_of, load  # noqa: E402
-from story import Failed, Story  # noqa: E402
+from story import Story  # noqa: E402
+from waiting import Failed  # noqa: E402
 
 # What is kept of a host whose case failed, besides console and journal.
 PICTURES = {

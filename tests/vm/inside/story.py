@@ -1,4 +1,4 @@
-"""What every case has: its voice to the outside, expectations, and waits with deadlines."""
+"""What every case has: its voice to the outside, commands, and the clock."""
 
 import base64
 import json
@@ -7,26 +7,7 @@ import pathlib
 import subprocess
 import time
 
-
-class Failed(Exception):
-    """What a case expected did not happen; the text says what, and what was there instead."""
-
-
-def expect(condition, text):
-    if not condition:
-        raise Failed(text)
-
-
-def wait_for(what, check, seconds, interval=0.05):
-    """The first true value of check(); Failed when there is none in that time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = check()
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            raise Failed(f"{what}: not within {seconds:g} s")
-        time.sleep(interval)
+from waiting import Failed
 
 
 def run(*words, seconds=60, check=True, stdin=None, env=None):

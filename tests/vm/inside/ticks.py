@@ -9,7 +9,8 @@ import statistics
 import threading
 import time
 
-from story import Failed, boot_seconds
+from story import boot_seconds
+from waiting import Failed
 
 CORE_SOCKET = "/run/hvguard/core.sock"
 # proto/hvguard/v1/core_link.proto, CoreRequest: protocol version 1, and what is wanted.

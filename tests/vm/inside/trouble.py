@@ -12,7 +12,9 @@ import socket
 import time
 
 import disks
-from story import expect, run, wait_for
+from freezing import freeze, thaw
+from story import run
+from waiting import expect, wait_for
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -62,7 +64,7 @@ class StuckRoot:
 
     def __enter__(self):
         os.sync()
-        disks.super_block_ioctl("/", disks.FIFREEZE)
+        freeze("/")
         self.limit("2")  # the least that the kernel takes
         return self
 
@@ -77,7 +79,7 @@ class StuckRoot:
 
     def __exit__(self, *_):
         self.limit("max")
-        disks.super_block_ioctl("/", disks.FITHAW)
+        thaw("/")
 
 
 def var_on(disk):

@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 
-from story import Failed, expect, run, wait_for
+from story import run
+from waiting import Failed, expect, wait_for
 
 PAYLOAD = pathlib.Path("/run/lab")
 PROGRAMS = pathlib.Path("/run/lab-vms")

@@ -18,7 +18,9 @@ MEGABYTES = 96  # always the same: a saved host knows the size
 def make(image, package, order_files, progress):
     """Writes the payload to `image`. order_files: further files by their name on the disk."""
     tree = image.with_suffix(".tree")
-    shutil.copytree(INSIDE, tree / "inside", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
+    for helpers in (INSIDE, ROOT / "tests" / "shared"):
+        shutil.copytree(helpers, tree / "inside", dirs_exist_ok=True,
+                        ignore=shutil.ignore_patterns("__pycache__", "*.c"))
     shutil.copytree(CASES, tree / "cases", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(programs(progress), tree / "bin")
     shutil.copy(package.path, tree / "hvguard.deb")

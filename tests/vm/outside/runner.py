@@ -14,8 +14,8 @@ import traceback
 import payload
 from cache import CACHE
 from machine import Machine, MachineError
-from story import Failed
 from verdict import Outside, Verdict, complaints
+from waiting import Failed
 
 BOOT_SECONDS = 300  # with a margin for a machine that does other things
 LOGS = CACHE / "logs"
