@@ -273,6 +273,7 @@ std::string drops_text(const v1::DropCounts& drops) {
   add(drops.log_count(), "log lines");
   add(drops.journal_count(), "journal records");
   add(drops.refused_request_count(), "refused requests");
+  add(drops.trimmed_count(), "cut parts of answers");
   return text;
 }
 

@@ -167,7 +167,7 @@ void Daemon::finish(const TickResult& result, bool fresh, BootTime step_start) {
   if (!fresh) {
     return;
   }
-  if (publisher_->finished_tick_count() == 1) {
+  if (publisher_->figures().tick_count == 1) {
     service_manager_.ready(status_);
   }
   service_manager_.alive(status_);

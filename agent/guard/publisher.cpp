@@ -68,8 +68,10 @@ void Publisher::publish(const TickResult& result,
   save(result);
   collect_figures(handler_times);
   const publish::ClockPair now{boot_time_now(), wall_time_now()};
-  server_->publish(
-      publish::encode_frame(publish::frame_content(result, figures_, ++frame_number_, now)));
+  auto frame =
+      publish::encode_frame(publish::frame_content(result, figures_, ++frame_number_, now));
+  figures_.drops.trimmed_count += frame->trimmed_count;
+  server_->publish(std::move(frame));
   figures_.step_duration = boot_time_now() - step_start;
 }
 

@@ -36,7 +36,7 @@ class Publisher {
     server_->on_spool_report(std::move(handler));
   }
   [[nodiscard]] Audit& audit() { return audit_; }
-  [[nodiscard]] std::uint64_t finished_tick_count() const { return figures_.tick_count; }
+  [[nodiscard]] const publish::AgentFigures& figures() const { return figures_; }
 
  private:
   void count_tick(const Snapshot& snapshot);

@@ -19,6 +19,7 @@ struct Drops {
   std::uint64_t log_count = 0;
   std::uint64_t journal_count = 0;
   std::uint64_t refused_request_count = 0;
+  std::uint64_t trimmed_count = 0;
 };
 
 struct AgentFigures {

@@ -30,6 +30,7 @@ v1::AgentStatus agent_to_proto(const AgentFigures& agent, const TickResult& resu
   drops.set_log_count(agent.drops.log_count);
   drops.set_journal_count(agent.drops.journal_count);
   drops.set_refused_request_count(agent.drops.refused_request_count);
+  drops.set_trimmed_count(agent.drops.trimmed_count);
   if (result.facts.host.own_cpu_cores) {
     out.set_cpu_cores(*result.facts.host.own_cpu_cores);
   }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "../support/fake_journald.h"
+#include "publish/frame.h"
 
 namespace hvguard::guard {
 namespace {
@@ -68,11 +69,22 @@ TEST_F(PublisherTest, SavesOnlyWhenSomethingChanged) {
   EXPECT_EQ(journald_.messages().size(), 1U);
 }
 
+TEST_F(PublisherTest, CountsWhatIsTooLargeForAPacket) {
+  tick(1);
+  EXPECT_EQ(publisher_->figures().drops.trimmed_count, 0U);
+  IncidentChange opened;
+  opened.incident.id = "i1";
+  opened.incident.subject.key = "host";
+  opened.incident.summary.assign(publish::kMaxPacketBytes, 'x');
+  tick(2, {opened});
+  EXPECT_GT(publisher_->figures().drops.trimmed_count, 0U);
+}
+
 TEST_F(PublisherTest, AFolderThatVanishedStopsNothing) {
   std::filesystem::remove_all(path_);
   tick(1);
   tick(2);
-  EXPECT_EQ(publisher_->finished_tick_count(), 2U);
+  EXPECT_EQ(publisher_->figures().tick_count, 2U);
 }
 
 TEST(StatusLine, CountsWhatASysadminAsksFirst) {
