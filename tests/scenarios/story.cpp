@@ -117,6 +117,8 @@ class Teller {
         {"suspend", &Teller::suspend},
         {"resume", &Teller::suspend},
         {"io", &Teller::io},
+        {"load", &Teller::load},
+        {"counts-only", &Teller::counts_only},
         {"block", &Teller::block},
         {"run", &Teller::run},
         {"sysctl", &Teller::sysctl},
@@ -194,6 +196,26 @@ class Teller {
     static const std::map<std::string, IoMotion> kMotions = {
         {"idle", IoMotion::kIdle}, {"moving", IoMotion::kMoving}, {"stuck", IoMotion::kStuck}};
     host_->set_io(vm, *device, kMotions.at(words.at(3)));
+    return true;
+  }
+  bool load(const Words& words) {
+    const auto device = parse_device_id(words.at(2));
+    const auto vm = words.at(1) == "host" ? std::nullopt : std::optional(vms_.at(words[1]));
+    static const std::map<std::string, IoOperation> kOperations = {{"reads", IoOperation::kRead},
+                                                                   {"writes", IoOperation::kWrite}};
+    const auto milliseconds_of = [&](std::size_t i) {
+      return to_span(to_number(words.at(i)).value_or(0) / 1000);
+    };
+    host_->set_load(vm,
+                    *device,
+                    kOperations.at(words.at(3)),
+                    {.per_second = to_number(words.at(4)).value_or(0),
+                     .queue_time = milliseconds_of(5),
+                     .device_time = milliseconds_of(6)});
+    return true;
+  }
+  bool counts_only(const Words& words) {
+    host_->set_counts_only(words.at(1) == "on");
     return true;
   }
   bool block(const Words& words) {

@@ -1,12 +1,30 @@
 #include "host/host.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace hvguard::test {
 namespace {
 
 // jiffies at the boot clock's zero: like a kernel's INITIAL_JIFFIES, not zero.
 constexpr std::uint64_t kFirstJiffies = 4'294'892'296;
+
+std::size_t bucket_of(Nanoseconds time) {
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+  const auto width =
+      std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(microseconds, 1)));
+  return std::min(static_cast<std::size_t>(width) - 1, kLatencyBuckets - 1);
+}
+
+void complete(SimulatedLoad& load, double seconds) {
+  load.begun += load.load.per_second * seconds;
+  const auto count = static_cast<std::uint64_t>(load.begun + 1e-6);
+  load.begun -= static_cast<double>(count);
+  load.done.operations.value += count;
+  load.done.bytes.value += count * 4096;
+  load.done.queue_time.at(bucket_of(load.load.queue_time)) += count;
+  load.done.device_time.at(bucket_of(load.load.device_time)) += count;
+}
 
 }  // namespace
 
@@ -64,6 +82,9 @@ void Host::move_io(Nanoseconds span) {
       io.last_completion = now_;
     } else if (io.motion == IoMotion::kIdle) {
       io.last_idle = now_;
+    }
+    for (SimulatedLoad& load : io.loads) {
+      complete(load, to_seconds(span));
     }
   }
 }
@@ -156,9 +177,23 @@ void Host::set_io(const std::optional<VmId>& vm, DeviceId device, IoMotion motio
   io.motion = motion;
 }
 
+void Host::set_load(const std::optional<VmId>& vm,
+                    DeviceId device,
+                    IoOperation operation,
+                    const IoLoad& load) {
+  const auto [at, is_new] = io_.try_emplace({vm, device});
+  if (is_new) {
+    at->second.last_idle = now_;
+  }
+  at->second.loads.at(static_cast<std::size_t>(operation)).load = load;
+}
+
 void Host::reset_counters() {
   for (auto& [key, io] : io_) {
     io.completed_count = 0;
+    for (SimulatedLoad& load : io.loads) {
+      load.done = {};
+    }
   }
   io_full_microseconds_ = 0;
   memory_full_microseconds_ = 0;
@@ -234,8 +269,16 @@ std::shared_ptr<const Snapshot> Host::snapshot() {
       BlockIoReading reading;
       reading.vm = key.first;
       reading.device = key.second;
-      reading.by_operation[0].operations = Counter{io.completed_count};
-      reading.by_operation[0].bytes = Counter{io.completed_count * 4096};
+      reading.counts_only = counts_only_;
+      for (std::size_t i = 0; i < kIoOperationCount; ++i) {
+        reading.by_operation.at(i) = io.loads.at(i).done;
+        if (counts_only_) {
+          reading.by_operation.at(i).queue_time = {};
+          reading.by_operation.at(i).device_time = {};
+        }
+      }
+      reading.by_operation[0].operations.value += io.completed_count;
+      reading.by_operation[0].bytes.value += io.completed_count * 4096;
       reading.in_flight_count = io.motion == IoMotion::kIdle ? 0 : 4;
       if (io.last_completion != BootTime{}) {
         reading.last_completion = io.last_completion;

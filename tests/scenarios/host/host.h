@@ -2,6 +2,7 @@
 // tick. Everything that is not set is well and quiet.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -17,11 +18,25 @@ namespace hvguard::test {
 
 enum class IoMotion { kIdle, kMoving, kStuck };
 
+// So many requests complete each second, each after the same time.
+struct IoLoad {
+  double per_second = 0;
+  Nanoseconds queue_time{0};  // of it
+  Nanoseconds device_time{0};
+};
+
+struct SimulatedLoad {
+  IoLoad load;
+  double begun = 0;  // part of a request that is not due yet
+  IoOperationReading done;
+};
+
 struct SimulatedIo {
   IoMotion motion = IoMotion::kIdle;
   std::uint64_t completed_count = 0;
   BootTime last_completion;
   BootTime last_idle;
+  std::array<SimulatedLoad, kIoOperationCount> loads;
 };
 
 // A blocked task. With wakes_every it sleeps in a self-waking wait, or does IO at that pace.
@@ -58,6 +73,13 @@ class Host {
     previous_boot_ = std::move(record);
   }
   void set_io(const std::optional<VmId>& vm, DeviceId device, IoMotion motion);
+  // With latencies, besides what set_io says; the load goes on until another is set.
+  void set_load(const std::optional<VmId>& vm,
+                DeviceId device,
+                IoOperation operation,
+                const IoLoad& load);
+  // Only io.stat is left for block IO: no latencies.
+  void set_counts_only(bool on) { counts_only_ = on; }
   void set_io_stall_ratio(double ratio) { io_full_ratio_ = ratio; }
   void set_memory_stall_ratio(double ratio) { memory_full_ratio_ = ratio; }
   // Only /proc is left for tasks: no classes, stacks, or khungtaskd's marks.
@@ -99,6 +121,7 @@ class Host {
   std::uint64_t io_full_microseconds_ = 0;
   std::uint64_t memory_full_microseconds_ = 0;
   bool proc_only_ = false;
+  bool counts_only_ = false;
   bool leave_out_tasks_ = false;
 };
 
