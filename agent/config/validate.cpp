@@ -187,6 +187,41 @@ HungTaskConfig hung_task(Checker& check, const v1::HungTaskConfig& from) {
   return to;
 }
 
+IoContentionConfig io_contention(Checker& check, const v1::IoContentionConfig& from) {
+  IoContentionConfig to;
+  to.latency_bound = check.duration("io_contention.latency_bound",
+                                    from.has_latency_bound(),
+                                    from.latency_bound(),
+                                    to.latency_bound,
+                                    milliseconds(1),
+                                    minutes(1));
+  to.nvme_latency_bound = check.duration("io_contention.nvme_latency_bound",
+                                         from.has_nvme_latency_bound(),
+                                         from.nvme_latency_bound(),
+                                         to.nvme_latency_bound,
+                                         milliseconds(1),
+                                         minutes(1));
+  to.pressure_full_ratio = check.number("io_contention.pressure_full_ratio",
+                                        from.has_pressure_full_ratio(),
+                                        from.pressure_full_ratio(),
+                                        to.pressure_full_ratio,
+                                        0.05,
+                                        1.0);
+  to.open_after = check.duration("io_contention.open_after",
+                                 from.has_open_after(),
+                                 from.open_after(),
+                                 to.open_after,
+                                 seconds(1),
+                                 minutes(10));
+  to.min_operations = check.number<std::uint32_t>("io_contention.min_operations",
+                                                  from.has_min_operations(),
+                                                  from.min_operations(),
+                                                  to.min_operations,
+                                                  2,
+                                                  10'000);
+  return to;
+}
+
 IncidentBookConfig incidents(Checker& check, const v1::IncidentBookConfig& from) {
   IncidentBookConfig to;
   to.resolve_after = check.duration("incidents.resolve_after",
@@ -328,6 +363,7 @@ Validated validate(const Draft& draft) {
                                           to.io_stall.open_after,
                                           seconds(1),
                                           hours(1));
+  to.io_contention = io_contention(check, from.io_contention());
   to.unclean_reboot.open_for = check.duration("unclean_reboot.open_for",
                                               from.unclean_reboot().has_open_for(),
                                               from.unclean_reboot().open_for(),

@@ -82,6 +82,15 @@ Text kind_explanation(const v1::Incident& incident) {
           "  that the kernel's own watchdog does not see.\n",
           "  Look at the device: `dmesg`, `hvguardctl vm NAME`, SAN or NVMe health. A suspended\n"
           "  device-mapper device: `dmsetup resume DEVICE`.\n"};
+    case v1::Incident::KIND_IO_CONTENTION:
+      return {
+          "  Several use this device, and the victims' requests take longer than they should "
+          "while\n"
+          "  they take no more than a fair share of it themselves. Without culprits the device is\n"
+          "  too slow for all of them together.\n",
+          "  See what the culprits do (`hvguardctl vm NAME`), and move or limit one: reads first,\n"
+          "  writes never on a file system that others share. Nobody in particular: move a VM\n"
+          "  away, or look at the device's health (`dmesg`, SMART).\n"};
     case v1::Incident::KIND_VM_TOPOLOGY:
       return {
           "  The VM works, but lives in a place where it cannot be limited alone, or dies with\n"
@@ -182,6 +191,50 @@ std::string of(const v1::IoStallEvidence& evidence, const Style& style) {
     out += fact("device-mapper", evidence.device_suspended() ? "suspended" : "not suspended");
   }
   return out;
+}
+
+std::string parties_text(std::string_view role,
+                         const google::protobuf::RepeatedPtrField<v1::IoContentionParty>& parties,
+                         std::uint32_t left_out_count,
+                         const Style& style) {
+  Table table({{std::string(role), false, true},
+               {"DEVICE TIME", true},
+               {"READ P99", true},
+               {"WRITE P99", true},
+               {"VM"}});
+  const auto latency = [](bool known, const google::protobuf::Duration& p99) {
+    return latency_text(known ? std::optional(nanoseconds(p99)) : std::nullopt);
+  };
+  for (const v1::IoContentionParty& party : parties) {
+    table.add({{printable(party.name())},
+               {percent_text(party.device_time_ratio())},
+               {latency(party.has_read_p99_duration(), party.read_p99_duration())},
+               {latency(party.has_write_p99_duration(), party.write_p99_duration())},
+               {party.vm_id().empty() ? std::string(kUnknown) : printable(party.vm_id())}});
+  }
+  return (table.empty() ? "" : table.render(style, 2)) +
+         (left_out_count > 0 ? fact("and", fmt::format("{} more", left_out_count)) : "");
+}
+
+std::string of(const v1::IoContentionEvidence& evidence, const Style& style) {
+  std::string out = fact("used by",
+                         fmt::format("{}; a fair share is {} of its time",
+                                     evidence.party_count(),
+                                     percent_text(evidence.fair_ratio())));
+  out += fact("in the device",
+              fmt::format("{} requests at a time", count_text(evidence.in_device_count())));
+  out += fact("too long",
+              fmt::format("p99 over {}{}",
+                          format_duration(nanoseconds(evidence.latency_bound_duration())),
+                          evidence.pressure_high()
+                              ? ", now a quarter of that: the host's IO pressure is high"
+                              : ""));
+  out += parties_text("VICTIM", evidence.victims(), evidence.left_out_victim_count(), style);
+  return out +
+         (evidence.culprits().empty()
+              ? fact("culprits", "none: nobody takes much more than the others")
+              : parties_text(
+                    "CULPRIT", evidence.culprits(), evidence.left_out_culprit_count(), style));
 }
 
 std::string of(const v1::VmTopologyEvidence& evidence, const Style& /*style*/) {
@@ -294,6 +347,8 @@ std::string evidence_text(const v1::Incident& incident, const Style& style) {
       return of(evidence.panic_forecast(), style);
     case v1::IncidentEvidence::kIoStall:
       return of(evidence.io_stall(), style);
+    case v1::IncidentEvidence::kIoContention:
+      return of(evidence.io_contention(), style);
     case v1::IncidentEvidence::kVmTopology:
       return of(evidence.vm_topology(), style);
     case v1::IncidentEvidence::kAgentBlind:

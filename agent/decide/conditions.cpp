@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -97,16 +98,25 @@ Verdict pressure(const PressureState& state, std::string_view what) {
 }
 
 Verdict io_pressure(const PressureState& state, const ConditionsInput& input) {
-  const auto stalls = open_of(*input.incidents, IncidentKind::kIoStall);
-  const bool blind = input.blind->at(static_cast<std::size_t>(IncidentKind::kIoStall));
-  if (stalls.count > 0 && !blind) {
-    return {ConditionState::kTrue, "IoStall", describe(stalls)};
+  std::string_view out_of_sight;
+  for (const auto& [kind, reason, name] :
+       {std::tuple(IncidentKind::kIoStall, "IoStall", "an IO stall"),
+        std::tuple(IncidentKind::kIoContention, "IoContention", "contention for a disk")}) {
+    const auto open = open_of(*input.incidents, kind);
+    if (open.count == 0) {
+      continue;
+    }
+    if (!input.blind->at(static_cast<std::size_t>(kind))) {
+      return {ConditionState::kTrue, reason, describe(open)};
+    }
+    out_of_sight = name;
   }
   Verdict verdict = pressure(state, "IO");
-  // A dead disk may show little pressure (async IO waits without a task): do not say no while an
-  // open stall cannot be looked at.
-  if (stalls.count > 0 && verdict.state == ConditionState::kFalse) {
-    return unknown("InputsStale", "an IO stall was open when its source went blind");
+  // Async IO waits without a task, so a dead or contended disk may show little pressure: do not say
+  // no while what was open cannot be looked at.
+  if (!out_of_sight.empty() && verdict.state == ConditionState::kFalse) {
+    return unknown("InputsStale",
+                   fmt::format("{} was open when its source went blind", out_of_sight));
   }
   return verdict;
 }

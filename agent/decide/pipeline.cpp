@@ -4,6 +4,7 @@
 
 #include "detect/cause_groups.h"
 #include "detect/derive.h"
+#include "detect/io_contention.h"
 
 namespace hvguard {
 
@@ -16,6 +17,7 @@ void Pipeline::set_config(const Config& config) {
 
 void Pipeline::restore(std::vector<Incident> incidents) {
   restore_groups(detectors_.cause_groups, incidents);
+  restore_io_contention(detectors_.io_contention, incidents);
   book_.restore(std::move(incidents), longest_open_after(config_));
 }
 

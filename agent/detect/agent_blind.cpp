@@ -22,7 +22,7 @@ std::string_view not_watched(Source source) {
     case Source::kTasks:
       return "blocked tasks and the coming of a hung-task panic";
     case Source::kBlockIo:
-      return "stalled disks, and IO per VM";
+      return "stalled disks, contention for disks, and IO per VM";
     case Source::kLifecycle:
       return "the start and exit of VMs as they happen; they are found by scans every 10 s";
     case Source::kVmFinder:

@@ -69,6 +69,15 @@ DetectorsOutput run_detectors(const Config& config,
     hold(IncidentKind::kIoStall, true);
   }
 
+  auto contention = sees_block_io ? detect_io_contention(
+                                        config.io_contention, state.io_contention, snapshot, facts)
+                                  : std::nullopt;
+  if (contention) {
+    append(out.findings, *std::move(contention));
+  } else {
+    hold(IncidentKind::kIoContention, true);
+  }
+
   if (sees(snapshot, {Source::kVmFinder})) {
     append(out.findings, detect_vm_topology(config.vm_topology, state.vm_topology, snapshot));
   } else {
@@ -99,6 +108,8 @@ HeldKinds hold_all_but_agent_blind() {
 Nanoseconds longest_open_after(const Config& config) {
   return std::max({config.hung_task.open_after,
                    config.io_stall.open_after,
+                   config.io_contention.open_after,
+                   kLongestWindow * 2,
                    config.sampler.interval * config.agent_blind.open_after_ticks});
 }
 

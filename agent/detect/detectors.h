@@ -12,6 +12,7 @@
 #include "detect/cause_groups.h"
 #include "detect/hung_task.h"
 #include "detect/incident_book.h"
+#include "detect/io_contention.h"
 #include "detect/io_stall.h"
 #include "detect/panic_forecast.h"
 #include "detect/stalled_devices.h"
@@ -30,6 +31,7 @@ struct DetectorsState {
   CauseGroupsState cause_groups;
   PanicForecastState panic_forecast;
   IoStallState io_stall;
+  IoContentionState io_contention;
   VmTopologyState vm_topology;
   UncleanRebootState unclean_reboot;
   AgentBlindState agent_blind;

@@ -40,6 +40,14 @@ struct IoStallConfig {
   Nanoseconds open_after = seconds(5);
 };
 
+struct IoContentionConfig {
+  Nanoseconds latency_bound = milliseconds(128);  // p99 of queue time, of any device but NVMe
+  Nanoseconds nvme_latency_bound = milliseconds(32);
+  double pressure_full_ratio = 0.4;  // of the host; over it a quarter of these bounds counts
+  Nanoseconds open_after = seconds(3);
+  std::uint32_t min_operations = 5;  // reads or writes that make a p99, within 5 s
+};
+
 struct AgentBlindConfig {
   std::uint32_t open_after_ticks = 3;
 };
@@ -79,6 +87,7 @@ struct Config {
   HungTaskConfig hung_task;
   PanicForecastConfig panic_forecast;
   IoStallConfig io_stall;
+  IoContentionConfig io_contention;
   VmTopologyConfig vm_topology;
   AgentBlindConfig agent_blind;
   UncleanRebootConfig unclean_reboot;

@@ -23,8 +23,9 @@ enum class IncidentKind {
   kVmTopology,
   kAgentBlind,
   kUncleanReboot,
+  kIoContention,
 };
-inline constexpr std::size_t kIncidentKindCount = 6;
+inline constexpr std::size_t kIncidentKindCount = 7;
 
 enum class Severity { kInfo, kWarning, kCritical };
 
@@ -104,6 +105,33 @@ struct IoStallEvidence {
   bool operator==(const IoStallEvidence&) const = default;
 };
 
+// One that uses a contended device. Its figures are those of the last few seconds.
+struct IoContentionParty {
+  std::optional<VmId> vm;               // none: all that belongs to no VM, the host's own units
+  std::string name;                     // safe text
+  double device_time_ratio = 0;         // its share of the device time of all
+  std::optional<Nanoseconds> read_p99;  // queue time: what it feels; none: too few requests
+  std::optional<Nanoseconds> write_p99;
+
+  bool operator==(const IoContentionParty&) const = default;
+};
+inline constexpr std::size_t kMaxContentionParties = 16;
+
+struct IoContentionEvidence {
+  // Both cut at kMaxContentionParties; what is left out is counted.
+  std::vector<IoContentionParty> victims;   // slowest first, never empty
+  std::vector<IoContentionParty> culprits;  // largest share first; empty: nobody in particular
+  std::size_t left_out_victim_count = 0;
+  std::size_t left_out_culprit_count = 0;
+  std::size_t party_count = 0;  // that use the device
+  double fair_ratio = 0;        // one part of as many
+  double in_device_count = 0;   // requests in the device at a time, on average
+  Nanoseconds latency_bound{0};
+  bool pressure_high = false;  // the host's IO pressure is over its bound: a quarter counts
+
+  bool operator==(const IoContentionEvidence&) const = default;
+};
+
 struct VmTopologyEvidence {
   enum class Problem { kSharedUnit, kKillMode, kMissingControllers, kPidsHeadroom };
   std::vector<Problem> problems;
@@ -137,7 +165,8 @@ using Evidence = std::variant<std::monostate,
                               IoStallEvidence,
                               VmTopologyEvidence,
                               AgentBlindEvidence,
-                              UncleanRebootEvidence>;
+                              UncleanRebootEvidence,
+                              IoContentionEvidence>;
 
 struct Finding {
   IncidentKind kind = IncidentKind::kHungTask;

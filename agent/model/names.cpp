@@ -92,6 +92,8 @@ std::string_view to_string(IncidentKind kind) {
       return "agent_blind";
     case IncidentKind::kUncleanReboot:
       return "unclean_reboot";
+    case IncidentKind::kIoContention:
+      return "io_contention";
   }
   return "?";
 }

@@ -86,6 +86,8 @@ v1::Incident::Kind to_proto(IncidentKind kind) {
       return v1::Incident::KIND_AGENT_BLIND;
     case IncidentKind::kUncleanReboot:
       return v1::Incident::KIND_UNCLEAN_REBOOT;
+    case IncidentKind::kIoContention:
+      return v1::Incident::KIND_IO_CONTENTION;
   }
   return v1::Incident::KIND_UNSPECIFIED;
 }

@@ -20,6 +20,22 @@ v1::IncidentTask task_to_proto(const HungTaskMember& member, const ClockPair& cl
   return out;
 }
 
+v1::IoContentionParty party_to_proto(const IoContentionParty& party) {
+  v1::IoContentionParty out;
+  if (party.vm) {
+    out.set_vm_id(to_string(*party.vm));
+  }
+  out.set_name(party.name);
+  out.set_device_time_ratio(party.device_time_ratio);
+  if (party.read_p99) {
+    *out.mutable_read_p99_duration() = to_proto(*party.read_p99);
+  }
+  if (party.write_p99) {
+    *out.mutable_write_p99_duration() = to_proto(*party.write_p99);
+  }
+  return out;
+}
+
 struct EvidenceWriter {
   v1::IncidentEvidence& out;
   const ClockPair& clocks;
@@ -71,6 +87,23 @@ struct EvidenceWriter {
     if (evidence.device_suspended) {
       to.set_device_suspended(*evidence.device_suspended);
     }
+  }
+
+  void operator()(const IoContentionEvidence& evidence) const {
+    auto& to = *out.mutable_io_contention();
+    for (const IoContentionParty& victim : evidence.victims) {
+      *to.add_victims() = party_to_proto(victim);
+    }
+    for (const IoContentionParty& culprit : evidence.culprits) {
+      *to.add_culprits() = party_to_proto(culprit);
+    }
+    to.set_left_out_victim_count(static_cast<std::uint32_t>(evidence.left_out_victim_count));
+    to.set_left_out_culprit_count(static_cast<std::uint32_t>(evidence.left_out_culprit_count));
+    to.set_party_count(static_cast<std::uint32_t>(evidence.party_count));
+    to.set_fair_ratio(evidence.fair_ratio);
+    to.set_in_device_count(evidence.in_device_count);
+    *to.mutable_latency_bound_duration() = to_proto(evidence.latency_bound);
+    to.set_pressure_high(evidence.pressure_high);
   }
 
   void operator()(const VmTopologyEvidence& evidence) const {

@@ -173,7 +173,15 @@ v1::BlockedTask task_to_proto(const BlockedTask& task,
   return out;
 }
 
-// One hung task incident may be about several VMs, none of which is its subject.
+void insert_vms(std::set<VmId>& vms, const std::vector<IoContentionParty>& parties) {
+  for (const IoContentionParty& party : parties) {
+    if (party.vm) {
+      vms.insert(*party.vm);
+    }
+  }
+}
+
+// An incident may be about several VMs, none of which is its subject.
 std::multimap<VmId, const Incident*> open_incidents_by_vm(const std::vector<Incident>& incidents) {
   std::multimap<VmId, const Incident*> out;
   for (const Incident& incident : incidents) {
@@ -186,6 +194,10 @@ std::multimap<VmId, const Incident*> open_incidents_by_vm(const std::vector<Inci
     }
     if (const auto* const hung = std::get_if<HungTaskEvidence>(&incident.evidence)) {
       vms.insert(hung->vms.begin(), hung->vms.end());
+    }
+    if (const auto* const contention = std::get_if<IoContentionEvidence>(&incident.evidence)) {
+      insert_vms(vms, contention->victims);
+      insert_vms(vms, contention->culprits);
     }
     for (const VmId& vm : vms) {
       out.emplace(vm, &incident);

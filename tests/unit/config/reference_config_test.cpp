@@ -60,6 +60,11 @@ TEST(ReferenceConfig, ShowsTheDefaults) {
   EXPECT_EQ(config.hung_task.critical_after, standard.hung_task.critical_after);
   EXPECT_EQ(config.panic_forecast.open_within, standard.panic_forecast.open_within);
   EXPECT_EQ(config.io_stall.open_after, standard.io_stall.open_after);
+  EXPECT_EQ(config.io_contention.latency_bound, standard.io_contention.latency_bound);
+  EXPECT_EQ(config.io_contention.nvme_latency_bound, standard.io_contention.nvme_latency_bound);
+  EXPECT_EQ(config.io_contention.pressure_full_ratio, standard.io_contention.pressure_full_ratio);
+  EXPECT_EQ(config.io_contention.open_after, standard.io_contention.open_after);
+  EXPECT_EQ(config.io_contention.min_operations, standard.io_contention.min_operations);
   EXPECT_EQ(config.vm_topology.pids_headroom_ratio, standard.vm_topology.pids_headroom_ratio);
   EXPECT_EQ(config.agent_blind.open_after_ticks, standard.agent_blind.open_after_ticks);
   EXPECT_EQ(config.incidents.resolve_after, standard.incidents.resolve_after);
@@ -96,6 +101,9 @@ TEST(Validate, EveryKeyReachesItsStruct) {
                       "critical_after = \"31s\"\n"
                       "[panic_forecast]\nopen_within = \"91s\"\n"
                       "[io_stall]\nopen_after = \"6s\"\n"
+                      "[io_contention]\nlatency_bound = \"64ms\"\n"
+                      "nvme_latency_bound = \"8ms\"\npressure_full_ratio = 0.5\n"
+                      "open_after = \"4s\"\nmin_operations = 20\n"
                       "[vm_topology]\npids_headroom_ratio = 0.7\n"
                       "[agent_blind]\nopen_after_ticks = 4\n"
                       "[incidents]\nresolve_after = \"6s\"\n"
@@ -117,6 +125,11 @@ TEST(Validate, EveryKeyReachesItsStruct) {
   EXPECT_EQ(config.hung_task.critical_after, seconds(31));
   EXPECT_EQ(config.panic_forecast.open_within, seconds(91));
   EXPECT_EQ(config.io_stall.open_after, seconds(6));
+  EXPECT_EQ(config.io_contention.latency_bound, milliseconds(64));
+  EXPECT_EQ(config.io_contention.nvme_latency_bound, milliseconds(8));
+  EXPECT_EQ(config.io_contention.pressure_full_ratio, 0.5);
+  EXPECT_EQ(config.io_contention.open_after, seconds(4));
+  EXPECT_EQ(config.io_contention.min_operations, 20U);
   EXPECT_EQ(config.vm_topology.pids_headroom_ratio, 0.7);
   EXPECT_EQ(config.agent_blind.open_after_ticks, 4U);
   EXPECT_EQ(config.incidents.resolve_after, seconds(6));

@@ -99,6 +99,25 @@ TEST(Conditions, AnIoStallIsPressureEvenIfPsiIsLow) {
   EXPECT_EQ(conditions.tick(ConditionKind::kIoPressure).state, ConditionState::kUnknown);
 }
 
+TEST(Conditions, ContentionIsPressureEvenIfPsiIsLow) {
+  Conditions conditions;
+  conditions.facts.host.io_full_ratio = 0;
+  conditions.open(IncidentKind::kIoContention, Severity::kWarning);
+  const Condition pressed = conditions.tick(ConditionKind::kIoPressure);
+  EXPECT_EQ(pressed.state, ConditionState::kTrue);
+  EXPECT_EQ(pressed.reason, "IoContention");
+  EXPECT_EQ(pressed.message, "trouble");
+  conditions.blind.at(static_cast<std::size_t>(IncidentKind::kIoContention)) = true;
+  const Condition unknown = conditions.tick(ConditionKind::kIoPressure);
+  EXPECT_EQ(unknown.state, ConditionState::kUnknown);
+  EXPECT_NE(unknown.message.find("contention"), std::string::npos);
+  // A stall is the worse news, and known.
+  conditions.open(IncidentKind::kIoStall, Severity::kCritical);
+  EXPECT_EQ(conditions.tick(ConditionKind::kIoPressure).reason, "IoStall");
+  conditions.incidents.clear();
+  EXPECT_EQ(conditions.tick(ConditionKind::kIoPressure).state, ConditionState::kFalse);
+}
+
 TEST(Conditions, BlindKindsAreUnknownThoughIncidentsAreOpen) {
   Conditions conditions;
   EXPECT_EQ(conditions.tick(ConditionKind::kHungTasks).state, ConditionState::kFalse);

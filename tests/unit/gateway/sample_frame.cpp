@@ -114,6 +114,25 @@ void fill_evidence(v1::Incident& incident, WallTime now) {
       stall.set_device_suspended(true);
       break;
     }
+    case v1::Incident::KIND_IO_CONTENTION: {
+      auto& contention = *evidence.mutable_io_contention();
+      auto& victim = *contention.add_victims();
+      victim.set_name("the host itself");
+      victim.set_device_time_ratio(0.04);
+      set(*victim.mutable_write_p99_duration(), seconds(1));
+      auto& culprit = *contention.add_culprits();
+      culprit.set_vm_id(incident.vm_id());
+      culprit.set_name("vm01");
+      culprit.set_device_time_ratio(0.83);
+      set(*culprit.mutable_read_p99_duration(), std::chrono::milliseconds(262));
+      contention.set_left_out_culprit_count(2);
+      contention.set_party_count(5);
+      contention.set_fair_ratio(0.2);
+      contention.set_in_device_count(61.4);
+      set(*contention.mutable_latency_bound_duration(), std::chrono::milliseconds(128));
+      contention.set_pressure_high(true);
+      break;
+    }
     case v1::Incident::KIND_VM_TOPOLOGY: {
       auto& topology = *evidence.mutable_vm_topology();
       topology.add_problems(v1::VmTopologyEvidence::PROBLEM_SHARED_UNIT);

@@ -172,6 +172,22 @@ TEST(Vms, AreNamedByAHungTaskThatSpansSeveral) {
   EXPECT_EQ(vm.open_incident_ids(0), "i1");
 }
 
+TEST(Vms, AreNamedByContentionAsVictimsAndAsCulprits) {
+  OneVm one;
+  Incident suffers;
+  suffers.id = "i1";
+  IoContentionEvidence evidence;
+  evidence.victims.resize(2);  // the host itself, and
+  evidence.victims[1].vm = one.id;
+  suffers.evidence = evidence;
+  Incident causes;
+  causes.id = "i2";
+  std::swap(evidence.victims, evidence.culprits);
+  causes.evidence = evidence;
+  one.result.incidents = {suffers, causes};
+  EXPECT_EQ(vms_to_proto(one.result).at(0).open_incident_ids_size(), 2);
+}
+
 TEST(BlockedTasks, LongestFirstAndSafe) {
   OneVm one;
   TaskPass pass;
@@ -279,6 +295,36 @@ TEST(Incidents, CarryTheEvidenceOfTheirKind) {
   incident.evidence = forecast;
   EXPECT_EQ(to_proto(incident, clocks, {}).evidence().panic_forecast().needed_task_count(), 3U);
   EXPECT_TRUE(to_proto(incident, clocks, {}).evidence().panic_forecast().scan_cut_short());
+  IoContentionEvidence contention;
+  contention.victims.resize(1);
+  contention.victims[0].name = "web01";
+  contention.victims[0].vm = VmId{};
+  contention.victims[0].write_p99 = std::chrono::milliseconds(1500);
+  contention.culprits.resize(2);
+  contention.culprits[1].device_time_ratio = 0.25;
+  contention.left_out_victim_count = 3;
+  contention.left_out_culprit_count = 4;
+  contention.party_count = 10;
+  contention.fair_ratio = 0.1;
+  contention.in_device_count = 6.5;
+  contention.latency_bound = std::chrono::milliseconds(128);
+  contention.pressure_high = true;
+  incident.evidence = contention;
+  const v1::Incident contended = to_proto(incident, clocks, {});
+  const auto& told = contended.evidence().io_contention();
+  EXPECT_EQ(told.victims(0).name(), "web01");
+  EXPECT_EQ(told.victims(0).vm_id(), to_string(VmId{}));
+  EXPECT_EQ(told.victims(0).write_p99_duration().seconds(), 1);
+  EXPECT_FALSE(told.victims(0).has_read_p99_duration());
+  EXPECT_EQ(told.culprits(1).device_time_ratio(), 0.25);
+  EXPECT_TRUE(told.culprits(1).vm_id().empty());
+  EXPECT_EQ(told.left_out_victim_count(), 3U);
+  EXPECT_EQ(told.left_out_culprit_count(), 4U);
+  EXPECT_EQ(told.party_count(), 10U);
+  EXPECT_EQ(told.fair_ratio(), 0.1);
+  EXPECT_EQ(told.in_device_count(), 6.5);
+  EXPECT_EQ(told.latency_bound_duration().nanos(), 128'000'000);
+  EXPECT_TRUE(told.pressure_high());
   VmTopologyEvidence topology;
   topology.problems = {VmTopologyEvidence::Problem::kKillMode};
   incident.evidence = topology;
