@@ -4,10 +4,10 @@
 //   arrival  all VMs are new, and each opens an incident (they share a unit)
 //   steady   nothing happens
 //   empty    steady, without VMs
-// and the parts of the arrival. CPU time. The peer is what only the kernel can make cheaper: the
-// arrival's journal records and packets, ready-made, through the same kind of sockets. A first
-// arrival, with memory that was never used, is a run with --benchmark_min_time=0.0000001.
-// Needs no root.
+// and the parts of the arrival, with the step alone when nothing happens. CPU time. The peer is
+// what only the kernel can make cheaper: the arrival's journal records and packets, ready-made,
+// through the same kind of sockets. A first arrival, with memory that was never used, is a run with
+// --benchmark_min_time=0.0000001. Needs no root.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -331,6 +331,18 @@ void step(benchmark::State& state) {
   }
 }
 
+// The same when nothing happens: all VMs are known and busy.
+void steady_step(benchmark::State& state) {
+  Pipeline pipeline{Config()};
+  std::uint64_t tick = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    const auto next = snapshot(++tick, kVmCount);
+    state.ResumeTiming();
+    benchmark::DoNotOptimize(pipeline.step(next));
+  }
+}
+
 void content(benchmark::State& state) {
   const TickResult result = arrival_result();
   for (auto _ : state) {
@@ -423,11 +435,12 @@ class RatioReporter : public benchmark::ConsoleReporter {
 
 void run_all() {
   using Function = void (*)(benchmark::State&);
-  const std::array<std::pair<const char*, Function>, 9> all = {{
+  const std::array<std::pair<const char*, Function>, 10> all = {{
       {"arrival", arrival},
       {"steady", steady},
       {"empty", empty},
       {"step", step},
+      {"steady_step", steady_step},
       {"content", content},
       {"encode", encode},
       {"audit_text", audit_text},
