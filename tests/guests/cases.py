@@ -1,5 +1,6 @@
 """All cases by name, in the order in which they run: the cheap and telling ones first."""
 
+import cases_contention
 import cases_gateway
 import cases_io
 import cases_stuck
@@ -14,6 +15,7 @@ ALL = {
     "hung_task": cases_stuck.hung_task,
     "killable_sleepers": cases_stuck.killable_sleepers,
     "dead_disk": cases_stuck.dead_disk,
+    "contention": cases_contention.contention,
     "stuck_managers": cases_stuck.stuck_managers,
     "gateway": cases_gateway.gateway,
 }

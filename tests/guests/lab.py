@@ -65,9 +65,9 @@ class Lab:
         """A loop device over a new file."""
         return attach_loop(self.file(name, megabytes))
 
-    def ext4(self, name, megabytes):
-        """A new ext4 of its own on a loop device."""
-        device = self.loop(f"{name}.img", megabytes)
+    def ext4(self, name, megabytes=None, device=None):
+        """A new ext4 on a loop device of its own, or on the device given."""
+        device = device or self.loop(f"{name}.img", megabytes)
         # No lazy initialisation: nothing but the test writes to it.
         command("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", device)
         mount_point = self.directory / name
