@@ -62,17 +62,18 @@ def contention(lab, build, note):
         evidence = incident["evidence"]["io_contention"]
         victims = [party.get("vm_id") for party in evidence["victims"]]
         expect(ids["modest"] in victims, f"victims are {victims}, not {ids['modest']}")
-        culprit = evidence["culprits"][0]
-        expect(culprit["vm_id"] == ids["noisy"], f"the first culprit is {culprit}")
-        expect(culprit["device_time_ratio"] > 0.6, f"its share is {culprit['device_time_ratio']}")
+        shares = {party.get("vm_id"): party["device_time_ratio"]
+                  for party in evidence.get("culprits", [])}
+        expect(shares.get(ids["noisy"], 0) > 0.6, f"culprits are {shares}, not {ids['noisy']}")
         for name, guest in guests.items():
             named = guard.vm_of(guest)["open_incident_ids"]
             expect(incident["incident_id"] in named, f"{name} names {named}")
         conditions = {one["kind"]: one for one in guard.status()["conditions"]}
         pressure = conditions["KIND_IO_PRESSURE"]
         expect(pressure["reason"] == "IoContention", f"IoPressure is {pressure}")
+    guests["noisy"].kill()  # a fast disk can be too slow for it, too, on a busy machine
     ended = time.time()
     resolved = guard.wait_until_resolved(incident, 20)
     late = moment(resolved["resolve_time"]) - ended
-    note(f"resolved, dated {late:+.1f} s from when the disk was fast again")
+    note(f"resolved, dated {late:+.1f} s from its end")
     expect(-1 <= late <= 8, "resolve_time is not when it was over")
