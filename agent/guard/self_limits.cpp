@@ -32,21 +32,22 @@ void end_now(int /*signal*/) {
   ::_exit(deadline_exit_code.load(std::memory_order_relaxed));
 }
 
-// Libraries that others bring along and nothing here calls: libsystemd for those who read journals,
-// libstdc++ (libm) for hashes of long double. 3.4 MiB.
-constexpr std::array<std::string_view, 6> kNeverCalled = {
+// Libraries that need not be locked whole, 3.4 MiB: those that libsystemd brings along for readers
+// of journals, which nothing here calls, and libm, of which each tick calls exp2() and nothing
+// calls more, so that the first tick has locked it.
+constexpr std::array<std::string_view, 6> kNotLocked = {
     "libgcrypt.so", "libgpg-error.so", "liblz4.so", "liblzma.so", "libm.so", "libzstd.so"};
 
-bool is_called(std::string_view path) {
+bool is_locked(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
-  return std::ranges::none_of(kNeverCalled, [name](auto never) { return name.starts_with(never); });
+  return std::ranges::none_of(kNotLocked, [name](auto other) { return name.starts_with(other); });
 }
 
 // For dl_iterate_phdr(3): reads and locks all segments of one program or library. Locked one by
 // one, since mlockall() can do only all mappings or, with MCL_ONFAULT, none before they are
 // touched.
 int lock_segments(dl_phdr_info* object, std::size_t /*size*/, void* first_errno) {
-  if (!is_called(object->dlpi_name)) {
+  if (!is_locked(object->dlpi_name)) {
     return 0;
   }
   for (int i = 0; i < object->dlpi_phnum; ++i) {

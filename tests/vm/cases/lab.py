@@ -4,7 +4,7 @@ import disks
 from case import ALL_KERNELS, case
 from hvguard import Hvguard, sysctl
 from story import boot_seconds, run
-from vms import LibvirtGuest, StandInVm
+from vms import StandInVm
 from waiting import expect, wait_for
 
 RAMOOPS = ("memmap=2M$0x30000000",)
@@ -37,17 +37,6 @@ def lab_disks(story):
     wait_for("the read fails", lambda: vm.answers.get(read), 10)
     expect(vm.answers[read][0] == "error", f"a read of a broken disk: {vm.answers[read]}")
     vm.stop()
-
-
-@case(kernels=ALL_KERNELS, memory=2048, deadline=240)
-def lab_libvirt(story):
-    """A real guest runs under libvirt and KVM, in a scope of its own."""
-    guest = LibvirtGuest("real")
-    guest.wait_until_ready()
-    status = run("systemctl", "status", "--no-pager", str(guest.pid), check=False).stdout
-    expect("machine-qemu" in status.splitlines()[0], f"it lives in {status.splitlines()[:1]}")
-    expect("real" in run("machinectl", "list", "--no-legend").stdout, "machined does not know it")
-    guest.destroy()
 
 
 @case(kernels=ALL_KERNELS, arguments=RAMOOPS, deadline=60,
