@@ -62,11 +62,13 @@ std::optional<ContentionSides> find_sides(const DeviceUse& use, std::size_t boun
       sides.victims.push_back(&party);
     }
   }
-  std::stable_sort(sides.victims.begin(), sides.victims.end(), [](const auto* a, const auto* b) {
-    return slowest_bucket(*a) > slowest_bucket(*b);
+  std::sort(sides.victims.begin(), sides.victims.end(), [](const auto* a, const auto* b) {
+    const auto slowest_of_a = slowest_bucket(*a);
+    const auto slowest_of_b = slowest_bucket(*b);
+    return slowest_of_a != slowest_of_b ? slowest_of_a > slowest_of_b : a->vm < b->vm;
   });
-  std::stable_sort(sides.culprits.begin(), sides.culprits.end(), [](const auto* a, const auto* b) {
-    return a->share > b->share;
+  std::sort(sides.culprits.begin(), sides.culprits.end(), [](const auto* a, const auto* b) {
+    return a->share != b->share ? a->share > b->share : a->vm < b->vm;
   });
   return sides;
 }
