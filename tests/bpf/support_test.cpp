@@ -57,6 +57,26 @@ TEST(BpfSupport, CapabilitiesOneByOne) {
   EXPECT_EQ(level_with("0000000000200000"), 3);  // CAP_SYS_ADMIN
 }
 
+TEST(BpfSupport, OnlyWithTheHostsOwnProcessNumbers) {
+  const lab::Directory root;
+  write_file(root.path() + "/sys/kernel/btf/vmlinux", "x");
+  write_file(root.path() + "/proc/self/status", kAllCapabilities);
+  write_file(root.path() + "/proc/self/ns/other", "");
+  const std::string link = root.path() + "/proc/self/ns/pid";
+  EXPECT_EQ(probe_bpf(root.path()).level(), 3);  // a kernel that does not tell
+  ASSERT_EQ(::symlink("pid:[4026531836]", link.c_str()), 0);
+  EXPECT_EQ(probe_bpf(root.path()).level(), 3);
+  ASSERT_EQ(::unlink(link.c_str()), 0);
+  ASSERT_EQ(::symlink("pid:[4026532201]", link.c_str()), 0);
+  const BpfSupport in_container = probe_bpf(root.path());
+  EXPECT_EQ(in_container.level(), 1);
+  EXPECT_NE(in_container.explanation().find("PID namespace"), std::string::npos);
+  const auto refused = LifecycleReader::open(in_container, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kUnsupported);
+  EXPECT_NE(refused.error().message.find("container"), std::string::npos);
+}
+
 TEST(BpfSupport, LockdownAndCgroupVersions) {
   const lab::Directory root;
   write_file(root.path() + "/sys/kernel/btf/vmlinux", "x");

@@ -24,6 +24,9 @@ constexpr unsigned kCapSysAdmin = 21;
 constexpr unsigned kCapPerfmon = 38;
 constexpr unsigned kCapBpf = 39;
 
+// include/linux/proc_ns.h, PROC_PID_INIT_INO: the PID namespace of the host itself
+constexpr std::string_view kHostPidNamespace = "pid:[4026531836]";
+
 constexpr std::size_t kMaxLogLine = 256;
 
 // A verifier log is formatted whole, since what it has to say stands at its end.
@@ -120,6 +123,15 @@ std::uint64_t effective_capabilities(std::string_view status) {
   return 0;
 }
 
+// BPF programs and their maps hold the host's process numbers. A host without the link is too old
+// for us, not a container.
+bool numbers_are_the_hosts(const DirFd& root) {
+  std::array<char, 64> target{};
+  const ssize_t size = ::readlinkat(root.get(), "proc/self/ns/pid", target.data(), target.size());
+  return size < 0 ||
+         std::string_view(target.data(), static_cast<std::size_t>(size)) == kHostPidNamespace;
+}
+
 // /proc/cgroups: "blkio <hierarchy> …"; hierarchy 0 is v2. The file is gone where v1 is not built.
 bool blkio_on_cgroup2(std::string_view cgroups) {
   while (!cgroups.empty()) {
@@ -132,7 +144,7 @@ bool blkio_on_cgroup2(std::string_view cgroups) {
 }
 
 Errc code_for(int sys_errno, const BpfSupport& support) {
-  if (!support.btf) {
+  if (!support.btf || !support.host_pids) {
     return Errc::kUnsupported;
   }
   if (!support.may_load) {
@@ -154,6 +166,9 @@ std::string reason_for(int sys_errno, const BpfSupport& support) {
   if (!support.btf) {
     return "this kernel has no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)";
   }
+  if (!support.host_pids) {
+    return "hvguardd runs in a container, where processes have other numbers than eBPF knows";
+  }
   if (!support.may_load) {
     return "permission denied: CAP_BPF and CAP_PERFMON are needed";
   }
@@ -163,7 +178,7 @@ std::string reason_for(int sys_errno, const BpfSupport& support) {
 }  // namespace
 
 int BpfSupport::level() const {
-  if (!btf || !may_load) {
+  if (!btf || !host_pids || !may_load) {
     return 1;
   }
   return may_probe_read ? 3 : 2;
@@ -172,6 +187,10 @@ int BpfSupport::level() const {
 std::string BpfSupport::explanation() const {
   if (!btf) {
     return "no BTF in this kernel: blocked tasks and IO per VM come from /proc and io.stat";
+  }
+  if (!host_pids) {
+    return "hvguardd runs in a PID namespace of its own: blocked tasks and IO per VM come from "
+           "/proc and io.stat";
   }
   if (!may_load) {
     return "CAP_BPF or CAP_PERFMON is missing: blocked tasks and IO per VM come from /proc and "
@@ -190,6 +209,7 @@ BpfSupport probe_bpf(const std::string& root) {
     return support;
   }
   support.btf = ::faccessat(dir->get(), "sys/kernel/btf/vmlinux", R_OK, 0) == 0;
+  support.host_pids = numbers_are_the_hosts(*dir);
   const std::uint64_t caps = effective_capabilities(read_text(*dir, "proc/self/status"));
   const auto has = [caps](unsigned bit) { return (caps >> bit & 1U) != 0; };
   support.may_load = has(kCapSysAdmin) || (has(kCapBpf) && has(kCapPerfmon));

@@ -19,6 +19,7 @@ namespace hvguard::observe {
 struct BpfSupport {
   bool btf = false;            // /sys/kernel/btf/vmlinux: without it no object of ours loads
   bool may_load = false;       // CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, in the effective set
+  bool host_pids = true;       // false in a container: BPF would name processes by other numbers
   bool may_probe_read = true;  // false under lockdown=confidentiality (bpf_probe_read_kernel)
   bool io_on_cgroup2 = false;  // the io controller is not held by a cgroup v1 hierarchy
 
@@ -28,7 +29,8 @@ struct BpfSupport {
   [[nodiscard]] std::string explanation() const;
 };
 
-// Reads /proc/self/status, /proc/cgroups, /sys/kernel/{btf,security} below `root` ("/" on a host).
+// Reads /proc/self/{status,ns/pid}, /proc/cgroups, /sys/kernel/{btf,security} below `root`: "/" on
+// a host.
 [[nodiscard]] BpfSupport probe_bpf(const std::string& root);
 
 // One program as the kernel accounts for it; times stay 0 unless kernel.bpf_stats_enabled is set.
