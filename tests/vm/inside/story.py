@@ -96,6 +96,12 @@ class Story:
         pathlib.Path("/proc/sysrq-trigger").write_text("c")
         self.wait_for_the_end(60)
 
+    def power_cut(self):
+        """The machine around resets the host: nothing is written any more, the kernel says nothing."""
+        self.reboot_announced = True
+        self.say(reboot="power cut", seconds=60)
+        self.wait_for_the_end(60)
+
     @staticmethod
     def wait_for_the_end(seconds):
         time.sleep(max(seconds, 0))

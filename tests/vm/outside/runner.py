@@ -143,6 +143,8 @@ def follow(machine, lab, case, module, series, verdict, told):
             may_boot = True
             begin = time.monotonic()
             told.say(f"the host reboots ({line['reboot']})")
+            if line["reboot"] == "power cut":
+                machine.ask_monitor(("system_reset", {}))
             clock.set(line["seconds"] + BOOT_SECONDS, f"after the announced {line['reboot']}")
         elif take(line, verdict, told):
             if "failed" in line:
@@ -168,6 +170,7 @@ def take(line, verdict, told):
         told.say(f"{line['measure']}: {line['value']:g} {line['unit']}".rstrip())
     elif "keep" in line:
         verdict.kept[line["keep"]] = line["value"]
+        verdict.heard[line["keep"]] = time.monotonic()
     elif "file" in line:
         verdict.take_file(line)
     elif "passed" in line:

@@ -18,6 +18,7 @@ class Verdict:
         self.why = "it gave no verdict"
         self.measures = []  # (name, value, unit)
         self.kept = {}
+        self.heard = {}  # when each of them came, by this machine's clock
         self.files = {}
         self.seconds = 0.0
 
@@ -34,6 +35,7 @@ class Outside:
 
     def __init__(self, verdict, console, note):
         self.kept = verdict.kept
+        self.heard = verdict.heard
         self.console = console  # text, all boots
         self.note = note
         self.measures = verdict.measures
