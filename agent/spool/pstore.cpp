@@ -56,19 +56,21 @@ struct DirCloser {
 
 class Search {
  public:
-  Search(const DirFd& root, std::optional<WallTime> not_before)
-      : root_(root), not_before_(not_before) {}
+  Search(const DirFd& root, std::optional<WallTime> not_before, const v1::Pstore& told)
+      : root_(root), not_before_(not_before), told_(told) {}
 
   void look_into(const std::string& folder, int depth);
   [[nodiscard]] v1::Pstore result() &&;
 
  private:
   void look_at(const std::string& path, int depth);
+  [[nodiscard]] bool was_told(const Found& file) const;
   void complain(const Error& error);
   [[nodiscard]] std::vector<char> buffer() const { return std::vector<char>(kMaxFileBytes); }
 
   const DirFd& root_;
   std::optional<WallTime> not_before_;
+  const v1::Pstore& told_;
   std::vector<Found> found_;
   std::size_t seen_ = 0;
   std::string error_;
@@ -105,6 +107,27 @@ void Search::look_into(const std::string& folder, int depth) {
   }
 }
 
+v1::PstoreFile to_proto(const Found& found) {
+  v1::PstoreFile file;
+  file.set_path(safe_text("/" + found.path, kMaxPathBytes));
+  file.set_size_bytes(found.size_bytes);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(found.modified.since_epoch);
+  file.mutable_modify_time()->set_seconds(seconds.count());
+  file.mutable_modify_time()->set_nanos(
+      static_cast<std::int32_t>((found.modified.since_epoch - seconds).count()));
+  return file;
+}
+
+bool Search::was_told(const Found& found) const {
+  const v1::PstoreFile file = to_proto(found);
+  return std::any_of(
+      told_.files().begin(), told_.files().end(), [&file](const v1::PstoreFile& other) {
+        return other.path() == file.path() && other.size_bytes() == file.size_bytes() &&
+               other.modify_time().seconds() == file.modify_time().seconds() &&
+               other.modify_time().nanos() == file.modify_time().nanos();
+      });
+}
+
 void Search::look_at(const std::string& path, int depth) {
   struct stat info{};
   if (::fstatat(root_.get(), path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -116,10 +139,10 @@ void Search::look_at(const std::string& path, int depth) {
   }
   const WallTime modified{std::chrono::seconds(info.st_mtim.tv_sec) +
                           Nanoseconds(info.st_mtim.tv_nsec)};
-  if (S_ISREG(info.st_mode) && (!not_before_ || modified >= *not_before_)) {
-    found_.push_back({.path = path,
-                      .size_bytes = static_cast<std::uint64_t>(info.st_size),
-                      .modified = modified});
+  const Found file{
+      .path = path, .size_bytes = static_cast<std::uint64_t>(info.st_size), .modified = modified};
+  if (S_ISREG(info.st_mode) && (!not_before_ || modified >= *not_before_) && !was_told(file)) {
+    found_.push_back(file);
   }
 }
 
@@ -161,13 +184,7 @@ v1::Pstore Search::result() && {
       out.set_left_out_file_count(out.left_out_file_count() + 1);
       continue;
     }
-    v1::PstoreFile& file = *out.add_files();
-    file.set_path(safe_text("/" + one.path, kMaxPathBytes));
-    file.set_size_bytes(one.size_bytes);
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(one.modified.since_epoch);
-    file.mutable_modify_time()->set_seconds(seconds.count());
-    file.mutable_modify_time()->set_nanos(
-        static_cast<std::int32_t>((one.modified.since_epoch - seconds).count()));
+    *out.add_files() = to_proto(one);
     const auto text = read_beginning(root_, one.path, space);
     if (!text) {
       complain(text.error());
@@ -201,14 +218,16 @@ TellingLine telling_line(std::string_view log) {
   return best;
 }
 
-v1::Pstore read_pstore(const std::string& root, std::optional<WallTime> not_before) {
+v1::Pstore read_pstore(const std::string& root,
+                       std::optional<WallTime> not_before,
+                       const v1::Pstore& told) {
   const auto dir = DirFd::open(root);
   if (!dir) {
     v1::Pstore out;
     out.set_error(safe_text(dir.error().message, kMaxLineBytes));
     return out;
   }
-  Search search(*dir, not_before);
+  Search search(*dir, not_before, told);
   for (const char* const folder : kFolders) {
     search.look_into(folder, 1);
   }

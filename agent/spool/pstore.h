@@ -12,8 +12,11 @@
 
 namespace hvguard::spool {
 
-// Files older than `not_before` are of an earlier boot and left out; none: all count.
-[[nodiscard]] v1::Pstore read_pstore(const std::string& root, std::optional<WallTime> not_before);
+// Files older than `not_before` are of an earlier boot and left out; none: all count. So are those
+// that were `told` of the boot before: systemd-pstore gives what it moves the time of the move.
+[[nodiscard]] v1::Pstore read_pstore(const std::string& root,
+                                     std::optional<WallTime> not_before,
+                                     const v1::Pstore& told = v1::Pstore::default_instance());
 
 // How much the line says, and the part of it that says so, without the time stamp before it.
 struct TellingLine {

@@ -40,7 +40,7 @@ Result<std::string> read_boot_id(const std::string& root) {
 }
 
 // Read once, by the first hvguard-spool of this boot: later ones find it in the record.
-void add_pstore(v1::BootRecord& previous, const std::string& root) {
+void add_pstore(v1::BootRecord& previous, const v1::Pstore& told, const std::string& root) {
   if (previous.has_pstore() || previous.state() == v1::BootRecord::STATE_NO_RECORD ||
       previous.state() == v1::BootRecord::STATE_SHUTDOWN) {
     return;
@@ -49,7 +49,7 @@ void add_pstore(v1::BootRecord& previous, const std::string& root) {
   if (previous.has_last_seen_time()) {
     not_before = WallTime{std::chrono::seconds(previous.last_seen_time().seconds()) - kPstoreSlack};
   }
-  *previous.mutable_pstore() = read_pstore(root, not_before);
+  *previous.mutable_pstore() = read_pstore(root, not_before, told);
 }
 
 std::string describe(const v1::BootRecord& previous) {
@@ -80,8 +80,11 @@ Result<Spool> Spool::start(const Options& options, int stop_fd) {
   if (!file) {
     return fail(std::move(file).error());
   }
-  v1::BootRecord previous = previous_boot(file->load(), *boot_id);
-  add_pstore(previous, options.root);
+  const LoadedRecord found = file->load();
+  v1::BootRecord previous = previous_boot(found, *boot_id);
+  add_pstore(previous,
+             found.record ? found.record->previous_boot().pstore() : v1::Pstore::default_instance(),
+             options.root);
   if (auto dropped = drop_capabilities(); !dropped) {
     log_line(Level::kWarning, dropped.error().message);
   }

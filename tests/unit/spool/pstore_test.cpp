@@ -71,6 +71,17 @@ TEST_F(PstoreTest, WhatEarlierBootsLeftIsNotThisOnes) {
   EXPECT_EQ(pstore.files(0).modify_time().seconds(), kNow);
 }
 
+TEST_F(PstoreTest, WhatWasToldOfTheBootBeforeIsNotToldAgain) {
+  add("var/lib/systemd/pstore/dmesg.txt", kPanic);
+  const v1::Pstore told = read_pstore(dir.path(), kNotBefore);
+  ASSERT_EQ(told.files_size(), 1);
+  EXPECT_EQ(read_pstore(dir.path(), kNotBefore, told).files_size(), 0);
+  EXPECT_EQ(read_pstore(dir.path(), kNotBefore, told).telling_line(), "");
+  add("var/lib/systemd/pstore/dmesg.txt", kOops, kNow + 1);
+  EXPECT_EQ(read_pstore(dir.path(), kNotBefore, told).telling_line(),
+            "BUG: kernel NULL pointer dereference, address: 0000000000000000");
+}
+
 TEST_F(PstoreTest, ThePanicTellsMoreThanTheOopsBeforeItWhateverTheFile) {
   add("sys/fs/pstore/dmesg-ramoops-0", kOops, kNow + 9);
   add("sys/fs/pstore/dmesg-ramoops-1", kPanic, kNow);
