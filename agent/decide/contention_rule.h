@@ -1,7 +1,7 @@
 // Guard rule for io_contention: which read limits should hold on contended devices. Pure; to be
-// called once per tick with what the detector saw. It only says what it wants: floors, blast
-// radius, leases and back ends are others' business, but it never asks for less than its own floor
-// nor for more VMs than it is given.
+// called once per tick with what the detector saw, once enforce/ can carry it out: not yet. It only
+// says what it wants: floors, blast radius, leases and back ends are others' business, but it never
+// asks for less than its own floor nor for more VMs than it is given.
 //
 // While someone suffers, each culprit's reads are cut to a part of what it was measured to do, and
 // again after each settle time; reads alone, since a throttled write can hold a journal that others

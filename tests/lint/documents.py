@@ -12,8 +12,8 @@ RUNBOOK_PARTS = ["What it means", "Evidence", "What hvguard does", "Verify by ha
                  "Tuning", "False positives"]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NAMED_PATH = re.compile(r"`((?:agent|bpf|proto|packaging|systemd|tests|docs)/[\w./-]*[\w/])`")
-# Named because they are to come, or made by a build.
-FUTURE = ("agent/enforce", "tests/vm")
+# Named because it is to come.
+FUTURE = ("agent/enforce",)
 
 
 def incident_kinds(root):
