@@ -8,6 +8,7 @@
 #include "model/condition.h"
 #include "model/facts.h"
 #include "model/incident.h"
+#include "model/limit.h"
 #include "model/snapshot.h"
 
 namespace hvguard {
@@ -20,6 +21,10 @@ struct TickResult {
   std::uint64_t dropped_finding_count = 0;  // findings lost at the book's bound, since the start
   std::vector<Condition> conditions;        // one per ConditionKind
   ScheduleAdvice schedule_advice;
+  LimitMode mode = LimitMode::kObserve;  // of the host; a class may have less
+  DesiredLimits limits;                  // those of dry run included
+  std::vector<Decision> decisions;       // of this tick
+  std::vector<Outcome> outcomes;         // of enforce/, as known when the tick began; by key
 };
 
 }  // namespace hvguard
