@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/time.h"
+#include "model/limit.h"
 
 namespace hvguard {
 
@@ -69,6 +71,70 @@ struct IncidentBookConfig {
   std::uint32_t max_resolved = 256;  // remembered for late readers
 };
 
+// What no limit may break, whoever wants it. Why these values: packaging/hvguard.toml.
+struct SafetyConfig {
+  // No io limit below these, in a second and on one device.
+  std::uint64_t min_read_bytes = 16'000'000;
+  std::uint64_t min_write_bytes = 16'000'000;
+  std::uint32_t min_read_operations = 200;
+  std::uint32_t min_write_operations = 200;
+  // No cpu.max below so many cores for each vCPU: what counts is how long a thread that holds a
+  // lock of the kernel may have to wait, and all threads share the quota.
+  double min_cpu_cores_per_vcpu = 0.3;
+  double max_limited_vm_ratio = 0.25;              // of all VMs, by dynamic limits; but always one
+  std::uint32_t max_changes_per_minute = 30;       // by dynamic limits; releases are free
+  Nanoseconds lease = seconds(60);                 // of a dynamic limit
+  Nanoseconds max_lease = std::chrono::hours(24);  // that people may ask for
+  double drain_ratio = 0.25;        // what is in flight drains in this of the hung-task timeout
+  bool allow_write_limits = false;  // baselines included
+  bool allow_cgroupfs_fallback = false;  // for a new limit, when PID 1 does not answer in 2 s
+};
+
+// All that are given must fit; of the globs in a list, one.
+struct VmMatch {
+  std::vector<std::string> vms;    // globs over VmIdentity::name
+  std::vector<std::string> units;  // globs over VmIdentity::unit
+  // Both inclusive; a VM whose guest memory is not known fits neither.
+  std::optional<std::uint64_t> min_guest_memory_bytes;
+  std::optional<std::uint64_t> max_guest_memory_bytes;
+};
+
+// Limits that a VM has as long as it lives; none: not hvguard's business.
+struct VmBaseline {
+  std::optional<std::uint32_t> io_weight;
+  // In a second, on each of the devices.
+  std::optional<std::uint64_t> read_bytes;
+  std::optional<std::uint32_t> read_operations;
+  std::optional<std::uint64_t> write_bytes;
+  std::optional<std::uint32_t> write_operations;
+  std::vector<std::string> devices;  // globs over names of whole disks; empty: all the VM uses
+  std::optional<std::uint64_t> memory_low_bytes;
+  // Above guest memory; decide/policy.h has the least.
+  std::optional<std::uint64_t> memory_high_overhead_bytes;
+  std::optional<std::uint64_t> memory_max_overhead_bytes;
+  std::optional<std::uint64_t> swap_max_bytes;
+  std::optional<std::uint32_t> pids_max;
+  std::optional<double> cpu_max_cores;
+  std::optional<std::uint32_t> cpu_weight;
+};
+
+struct VmClass {
+  std::string name;  // unique
+  VmMatch match;
+  std::optional<LimitMode> mode;  // may be less than the host's; more counts as the host's
+  bool is_protected = false;
+  VmBaseline baseline;
+};
+
+struct PolicyConfig {
+  LimitMode mode = LimitMode::kObserve;
+  // Globs; what they name is never throttled, and counts as a victim.
+  std::vector<std::string> protected_vms;
+  std::vector<std::string> protected_units;
+  std::vector<VmClass> classes;  // the first that fits wins
+  SafetyConfig safety;
+};
+
 struct CoreSocketConfig {
   std::string path = "/run/hvguard/core.sock";
   std::string gateway_user = "hvguard-gateway";  // may connect besides root
@@ -92,6 +158,7 @@ struct Config {
   AgentBlindConfig agent_blind;
   UncleanRebootConfig unclean_reboot;
   IncidentBookConfig incidents;
+  PolicyConfig policy;
   CoreSocketConfig core_socket;
   LogConfig log;
 };
