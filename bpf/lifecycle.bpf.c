@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * Which processes are VM managers: events when one starts or ends, and two iterators that find
- * those already running. Nothing here takes a lock that a stuck process can hold, as readlink() on
- * /proc/PID/exe or /proc/PID/fd would.
+ * Which processes are VM managers: events when one starts or is told to end, and two iterators that
+ * find those already running. Nothing here takes a lock that a stuck process can hold, as
+ * readlink() on /proc/PID/exe or /proc/PID/fd would.
  */
 #include "kernel_types.h"
 #include <linux/bpf.h>
@@ -10,6 +10,10 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "shared/lifecycle.h"
+
+/* SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGTERM: QEMU ends in order on the first, second and
+ * last of them, the others end anything. */
+#define STOP_SIGNALS (1U << 1 | 1U << 2 | 1U << 3 | 1U << 6 | 1U << 9 | 1U << 15)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -29,7 +33,7 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } events SEC(".maps");
 
-/* VM managers whose exit matters, by tgid. */
+/* VM managers of whose end it matters to know early, by tgid. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -131,22 +135,24 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 }
 
 /*
- * Hook: sched_process_exit, in do_exit() of each thread after it left signal->live; the last one
- * sees 0 there. (More than one may, when they exit at once: the reader takes the first.) A second
- * argument, group_dead, exists since 6.17 and is not needed.
+ * Hook: signal_generate, wherever a signal is sent to a task or its process (kernel/signal.c):
+ * kill(2), a unit that systemd stops, cgroup.kill, the OOM killer. (sig, info, task, group, result)
+ * in all kernels with BTF. The process may ignore it, or take its time: what it means is the
+ * reader's business.
  */
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(process_exit, struct task_struct *task)
+SEC("tp_btf/signal_generate")
+int BPF_PROG(stop_signal, int signal, void *info, struct task_struct *task)
 {
 	struct manager_record manager = {};
-	u32 tgid = task->tgid;
+	u32 tgid;
 
-	if (task->signal->live.counter != 0)
+	if (signal < 1 || signal > 31 || !(STOP_SIGNALS & (1U << signal)))
 		return 0;
+	tgid = task->tgid;
 	if (!bpf_map_lookup_elem(&watched, &tgid))
 		return 0;
 	fill_manager(&manager, task);
-	send_event(LIFECYCLE_EXIT, &manager);
+	send_event(LIFECYCLE_STOP_SIGNAL, &manager);
 	return 0;
 }
 

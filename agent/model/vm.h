@@ -79,6 +79,8 @@ struct VmReading {
   std::optional<VmCgroupReading> cgroup;
   VmTopology topology;
   IoAttribution io_attribution = IoAttribution::kUnknown;
+  // When a signal that ends processes was last sent to it; none: never, or eBPF cannot tell.
+  std::optional<BootTime> stop_signal_time;
 };
 inline constexpr std::size_t kMaxVms = 2048;
 

@@ -71,22 +71,23 @@ int BpfSources::event_fd() const {
   return lifecycle_ ? lifecycle_->event_fd() : -1;
 }
 
-std::vector<Candidate> BpfSources::events() {
-  std::vector<Candidate> candidates;
+BpfSources::Events BpfSources::events() {
+  Events sorted;
   auto events = lifecycle_->events();
   if (!events) {
     lifecycle_error_ = events.error().message;
     lifecycle_.reset();
-    return candidates;
+    return sorted;
   }
   for (const auto& event : *events) {
-    // Exits are seen by the VMs' pidfds, which cannot be lost.
     if (event.type == LifecycleEventType::kExec) {
-      candidates.push_back(as_candidate(event.process));
-      candidates.back().exec_seen = true;
+      sorted.candidates.push_back(as_candidate(event.process));
+      sorted.candidates.back().exec_seen = true;
+    } else {
+      sorted.stop_signals.push_back(event);
     }
   }
-  return candidates;
+  return sorted;
 }
 
 std::optional<std::vector<Candidate>> BpfSources::scan() {
@@ -107,24 +108,40 @@ std::optional<std::vector<Candidate>> BpfSources::scan() {
 }
 
 void BpfSources::set_vms(const std::vector<const VmReading*>& vms, SourceBook& book) {
-  if (!block_io_) {
-    return;
-  }
-  for (auto& [vm, present] : counted_vms_) {
+  for (auto& [vm, present] : known_vms_) {
     present = false;
   }
   for (const VmReading* const vm : vms) {
-    if (const auto done = block_io_->set_vm(vm->id, vm->io_attribution, vm->cgroups); !done) {
-      book.gap(Source::kBlockIo, done.error(), to_string(vm->id));
+    if (block_io_) {
+      if (const auto done = block_io_->set_vm(vm->id, vm->io_attribution, vm->cgroups); !done) {
+        book.gap(Source::kBlockIo, done.error(), to_string(vm->id));
+      }
     }
-    counted_vms_[vm->id] = true;
+    const bool is_new = known_vms_.insert_or_assign(vm->id, true).second;
+    if (is_new && lifecycle_) {
+      if (const auto done = lifecycle_->watch(vm->id.tgid, vm->id.start); !done) {
+        book.gap(Source::kLifecycle, done.error(), to_string(vm->id));
+      }
+    }
   }
-  std::erase_if(counted_vms_, [&](const auto& counted) {
-    if (!counted.second) {
-      block_io_->drop_vm(counted.first);
+  std::erase_if(known_vms_, [&](const auto& known) {
+    if (!known.second) {
+      drop_vm(known.first);
     }
-    return !counted.second;
+    return !known.second;
   });
+}
+
+void BpfSources::drop_vm(const VmId& vm) {
+  if (block_io_) {
+    block_io_->drop_vm(vm);
+  }
+  const bool same_process_lives = std::any_of(known_vms_.begin(), known_vms_.end(), [&](auto& one) {
+    return one.second && one.first.tgid == vm.tgid;
+  });
+  if (lifecycle_ && !same_process_lives) {
+    lifecycle_->unwatch(vm.tgid);
+  }
 }
 
 void BpfSources::retain_devices(const std::vector<DeviceReading>& devices) {

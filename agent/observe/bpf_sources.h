@@ -27,14 +27,18 @@ class BpfSources {
 
   void set_executables(const std::vector<std::string>& executables);
 
-  // Readable when a VM manager may have started; -1 without eBPF.
+  // Readable when a VM manager may have started or was told to end; -1 without eBPF.
   [[nodiscard]] int event_fd() const;
-  [[nodiscard]] std::vector<Candidate> events();
+  struct Events {
+    std::vector<Candidate> candidates;
+    std::vector<LifecycleEvent> stop_signals;
+  };
+  [[nodiscard]] Events events();
   // All VM managers of the host; none if eBPF cannot tell.
   [[nodiscard]] std::optional<std::vector<Candidate>> scan();
 
   [[nodiscard]] bool counts_io() const { return block_io_.has_value(); }
-  // Tells the counters which VMs there are and how their IO is known.
+  // Tells the readers which VMs there are and how their IO is known.
   void set_vms(const std::vector<const VmReading*>& vms, SourceBook& book);
   void retain_devices(const std::vector<DeviceReading>& devices);
 
@@ -46,6 +50,7 @@ class BpfSources {
   void report_lifecycle(SourceBook& book, const std::string& uevent_error) const;
 
  private:
+  void drop_vm(const VmId& vm);
   void scan_tasks_in_proc(const HostRoot& root,
                           std::span<char> buffer,
                           Snapshot& snapshot,
@@ -59,7 +64,7 @@ class BpfSources {
   std::string block_io_error_;
   std::string lifecycle_error_;
 
-  std::map<VmId, bool> counted_vms_;  // value: still there at the last set_vms()
+  std::map<VmId, bool> known_vms_;  // value: still there at the last set_vms()
   std::optional<TaskPass> last_scan_;
   std::optional<BootTime> next_scan_;
 };

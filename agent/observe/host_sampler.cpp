@@ -96,7 +96,11 @@ void HostSampler::announce(const std::vector<Candidate>& candidates, BootTime no
 void HostSampler::handle_events(BootTime now) {
   note_("VM events");
   if (bpf_->event_fd() >= 0) {
-    announce(bpf_->events(), now);
+    const BpfSources::Events events = bpf_->events();
+    announce(events.candidates, now);
+    for (const LifecycleEvent& event : events.stop_signals) {
+      finder_.stop_signal(event.process.tgid, event.process.start, event.time);
+    }
   }
   if (uevents_) {
     const auto batch = uevents_->read();

@@ -114,6 +114,14 @@ void VmFinder::announce(const Candidate& candidate, BootTime now) {
   }
 }
 
+void VmFinder::stop_signal(Pid tgid, BootTime start, BootTime time) {
+  const auto known = entries_.find(tgid);
+  if (known != entries_.end() && known->second.start.value_or(start) == start) {
+    known->second.reading.stop_signal_time = time;
+    changed_ = true;
+  }
+}
+
 void VmFinder::add(const Candidate& candidate, std::string comm, UniqueFd pidfd, BootTime now) {
   VmEntry& entry = entries_[candidate.tgid];
   entry.reading.id.tgid = candidate.tgid;

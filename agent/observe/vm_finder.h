@@ -44,6 +44,8 @@ class VmFinder {
   [[nodiscard]] std::optional<BootTime> next_deadline() const;
 
   void announce(const Candidate& candidate, BootTime now);
+  // A signal that ends processes was sent to this one at `time`.
+  void stop_signal(Pid tgid, BootTime start, BootTime time);
   // Before the candidates of a scan are announced: whom the last one rejected gets another look.
   void begin_scan();
   // Looks through /proc by name; for when eBPF's scan is not there.
@@ -53,7 +55,8 @@ class VmFinder {
   // Exits, probe answers, deadlines.
   void run(BootTime now);
 
-  // The list of VMs shown has changed since the last fill(): worth an early tick.
+  // The list of VMs shown has changed since the last fill(), or one was told to end: worth an early
+  // tick.
   [[nodiscard]] bool changed() const { return changed_; }
   // A manager has exited, which may have been the launcher of one that needs a scan to be seen.
   [[nodiscard]] bool wants_rescan() const { return wants_rescan_; }

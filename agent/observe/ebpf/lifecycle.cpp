@@ -69,8 +69,8 @@ int receive(void* context, void* data, std::size_t size) {
     lifecycle_event event{};
     std::memcpy(&event, data, sizeof(event));
     static_cast<std::vector<LifecycleEvent>*>(context)->push_back(
-        {.type =
-             event.type == LIFECYCLE_EXIT ? LifecycleEventType::kExit : LifecycleEventType::kExec,
+        {.type = event.type == LIFECYCLE_EXEC ? LifecycleEventType::kExec
+                                              : LifecycleEventType::kStopSignal,
          .time = {Nanoseconds(event.boottime_ns)},
          .process = process_of(event.manager)});
   }
@@ -189,7 +189,7 @@ Result<> LifecycleReader::watch(Pid tgid, BootTime start) {
   const auto value = static_cast<std::uint64_t>(start.since_boot.count());
   if (bpf_map__update_elem(
           object_->maps.watched, &key, sizeof(key), &value, sizeof(value), BPF_ANY) != 0) {
-    return fail_errno(errno, fmt::format("watch process {} for its exit", tgid));
+    return fail_errno(errno, fmt::format("watch process {} for its end", tgid));
   }
   return {};
 }

@@ -1,5 +1,6 @@
-// Start and end of VM managers through bpf/lifecycle.bpf.c: events within milliseconds, and a scan
-// that finds those already running without a readlink that a stuck process could block.
+// VM managers through bpf/lifecycle.bpf.c: events within milliseconds when one starts or is told to
+// end, and a scan that finds those already running without a readlink that a stuck process could
+// block.
 // Owned and called by the sampler thread alone.
 #pragma once
 
@@ -28,7 +29,7 @@ struct ManagerProcess {
   bool has_kvm = false;    // holds a KVM VM (known from scan() alone)
 };
 
-enum class LifecycleEventType { kExec, kExit };
+enum class LifecycleEventType { kExec, kStopSignal };
 
 struct LifecycleEvent {
   LifecycleEventType type = LifecycleEventType::kExec;
@@ -48,15 +49,15 @@ class LifecycleReader {
   // For events and scans from now on. kInvalid: too many globs; the old ones stay.
   Result<> set_executables(std::span<const std::string> executables);
 
-  // Only exits of watched processes make events. kExhausted: 4096 are watched.
+  // Signals that end a process make events for the watched ones alone. kExhausted: 4096 are
+  // watched.
   Result<> watch(Pid tgid, BootTime start);
   void unwatch(Pid tgid);
 
   // Readable when events wait: for poll.
   [[nodiscard]] int event_fd() const;
-  // All events that wait, without blocking; at most what the 64 KiB ring holds. Exits may be told
-  // twice when the last threads of a process end at once, and of a process that had the tgid of a
-  // watched one: compare `start`.
+  // All events that wait, without blocking; at most what the 64 KiB ring holds. Signals are also
+  // told of a process that has the tgid of a watched one that is gone: compare `start`.
   Result<std::vector<LifecycleEvent>> events();
   // Every process that matches or holds a KVM VM, once each, in the order of tgid.
   Result<std::vector<ManagerProcess>> scan();

@@ -28,7 +28,7 @@ struct manager_record {
 
 enum lifecycle_event_type {
 	LIFECYCLE_EXEC,
-	LIFECYCLE_EXIT,
+	LIFECYCLE_STOP_SIGNAL,
 };
 
 struct lifecycle_event {

@@ -120,6 +120,33 @@ TEST_P(SamplerLiveTest, AManagerIsSeenAndDroppedWithinASecond) {
   EXPECT_LT(boot_time_now() - stopped, 1s);
 }
 
+TEST_P(SamplerLiveTest, ThatAManagerIsToldToEndIsKnownAtOnceByEbpf) {
+  start();
+  const test::Tree tree;
+  // Its exec keeps an ignored signal ignored: it is told, and lives on.
+  const auto before = ::signal(SIGTERM, SIG_IGN);
+  FakeManager manager(tree, "qemu-system-x86_64");
+  ::signal(SIGTERM, before);
+  ASSERT_TRUE(test::wait_for(10s, [&] { return vm(manager.pid()).has_value(); }));
+  const auto shown_at = last()->tick;
+  ASSERT_TRUE(test::wait_for(10s, [&] { return last()->tick > shown_at; }));
+  EXPECT_FALSE(vm(manager.pid())->stop_signal_time);
+  const BootTime told = boot_time_now();
+  ::kill(manager.pid(), SIGTERM);
+  if (GetParam()) {
+    ASSERT_TRUE(test::wait_for(10s, [&] {
+      const auto reading = vm(manager.pid());
+      return reading && reading->stop_signal_time;
+    }));
+    EXPECT_LT(boot_time_now() - told, 1s);
+    EXPECT_GE(*vm(manager.pid())->stop_signal_time, told);
+  } else {
+    const auto tick = last()->tick;
+    ASSERT_TRUE(test::wait_for(10s, [&] { return last()->tick >= tick + 2; }));
+    EXPECT_FALSE(vm(manager.pid())->stop_signal_time);
+  }
+}
+
 TEST_P(SamplerLiveTest, ManagersThatVanishAtOnceDisturbNothing) {
   start();
   const test::Tree tree;
