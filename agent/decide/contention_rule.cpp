@@ -48,10 +48,16 @@ class Rule {
     LimitedDevice& device = state_.devices[trouble.device];
     remove_unused(trouble, device);
     if (trouble.worst_wait) {
-      device.calm_since.reset();
+      forget_calm(device);
       suffer(trouble, device);
     } else {
       relax(trouble.device, device);
+    }
+  }
+
+  void unknown_is_not_calm() {
+    for (auto& [id, device] : state_.devices) {
+      forget_calm(device);
     }
   }
 
@@ -86,7 +92,7 @@ class Rule {
     if (device.judge_at && input_.now < *device.judge_at) {
       return;
     }
-    if (device.judge_at) {
+    if (device.judge_at && has_real_limit(device)) {
       const bool better = *trouble.worst_wait < device.wait_at_cut;
       device.fruitless_cuts = better ? 0 : device.fruitless_cuts + 1;
       if (device.fruitless_cuts >= config_.ineffective_after) {
@@ -102,6 +108,18 @@ class Rule {
       say(RuleStep::kNoLever, trouble.device, std::nullopt);
       device.said_no_lever = true;
     }
+  }
+
+  static void forget_calm(LimitedDevice& device) {
+    for (auto& [vm, limited] : device.vms) {
+      limited.calm_since.reset();
+    }
+  }
+
+  static bool has_real_limit(const LimitedDevice& device) {
+    return std::any_of(device.vms.begin(), device.vms.end(), [](const auto& entry) {
+      return !entry.second.is_dry_run;
+    });
   }
 
   bool cut_all(const DeviceTrouble& trouble, LimitedDevice& device) {
@@ -123,9 +141,15 @@ class Rule {
 
   bool cut(DeviceId id, LimitedDevice& device, const DeviceUser& user) {
     const auto at = device.vms.find(user.vm);
-    const bool is_new = at == device.vms.end();
+    const bool only_said = at != device.vms.end() && at->second.is_dry_run;
+    if (only_said && user.is_dry_run) {
+      return false;
+    }
+    const bool is_new = at == device.vms.end() || only_said;
     const ReadRate now = is_new ? user.reads : least_of(user.reads, at->second.limit);
-    const ReadRate limit = most_of(scaled(now, config_.cut_ratio), kLeastReadRate);
+    const bool takes_back = !is_new && at->second.raised;
+    const double ratio = takes_back ? config_.back_ratio : config_.cut_ratio;
+    const ReadRate limit = most_of(scaled(now, ratio), kLeastReadRate);
     if (!(limit.bytes < now.bytes) && !(limit.operations < now.operations)) {
       return false;  // it hardly reads, or not more than it always may
     }
@@ -133,11 +157,14 @@ class Rule {
       return false;
     }
     limited_.insert(user.vm);
-    LimitedVm& limited = is_new ? device.vms[user.vm] : at->second;
+    LimitedVm& limited = device.vms[user.vm];
     limited.limit = limit;
+    limited.too_much = now;
+    limited.raised = false;
     if (is_new) {
       limited.before = most_of(user.reads, kLeastReadRate);
     }
+    limited.is_dry_run = user.is_dry_run;
     limited.unused_since.reset();
     say(RuleStep::kCut, id, user.vm, limited.limit);
     return true;
@@ -158,15 +185,20 @@ class Rule {
     device.judge_at.reset();
     device.fruitless_cuts = 0;
     device.said_no_lever = false;
-    if (!device.calm_since) {
-      device.calm_since = input_.now;
-    }
-    if (input_.now - *device.calm_since < config_.calm_for) {
-      return;
-    }
-    device.calm_since = input_.now;
     for (auto at = device.vms.begin(); at != device.vms.end();) {
       LimitedVm& limited = at->second;
+      if (!limited.calm_since) {
+        limited.calm_since = input_.now;
+      }
+      const bool far_from_trouble =
+          is_less_in_both(limited.limit, scaled(limited.too_much, config_.back_ratio));
+      if (input_.now - *limited.calm_since <
+          (far_from_trouble ? config_.quick_calm_for : config_.calm_for)) {
+        ++at;
+        continue;
+      }
+      limited.calm_since = input_.now;
+      limited.raised = true;
       limited.limit.bytes += config_.raise_ratio * limited.before.bytes;
       limited.limit.operations += config_.raise_ratio * limited.before.operations;
       if (is_less_in_both(limited.before, limited.limit)) {
@@ -212,9 +244,7 @@ ContentionRuleOutput answer_contention(const ContentionRuleConfig& config,
   Rule rule(config, state, input);
   rule.forget_the_gone();
   if (!input.known) {
-    for (auto& [id, device] : state.devices) {
-      device.calm_since.reset();  // unknown is not calm
-    }
+    rule.unknown_is_not_calm();
     return std::move(rule).take();
   }
   std::set<DeviceId> told;

@@ -1,15 +1,16 @@
-// Guard rule for io_contention: which read limits should hold on contended devices. Pure; to be
-// called once per tick with what the detector saw, once enforce/ can carry it out: not yet. It only
-// says what it wants: floors, blast radius, leases and back ends are others' business, but it never
-// asks for less than its own floor nor for more VMs than it is given.
+// Guard rule for io_contention: which read limits should hold on contended devices. Pure; called by
+// the planner once per tick with what the detector saw. It only says what it wants: floors, blast
+// radius, leases and back ends are others' business, but it never asks for less than its own floor
+// nor for more VMs than it is given.
 //
 // While someone suffers, each culprit's reads are cut to a part of what it was measured to do, and
 // again after each settle time; reads alone, since a throttled write can hold a journal that others
 // wait for. Once calm, the limits rise by steps of the same size, and go when they reach what the
-// VM did before, or when it asks for less all the while. If the victims are no better after some
-// cuts in a row, the limits hurt without helping: they all go, and the rule leaves the device alone
-// for a while. Where nothing can be cut (the host itself, writers, protected VMs, all at the floor)
-// it says so once. What is not known changes nothing.
+// VM did before, or when it asks for less all the while. If someone suffers again because of such a
+// step, the first cut only takes it back: so the device is used nearly as far as it can be. If the
+// victims are no better after some cuts in a row, the limits hurt without helping: they all go, and
+// the rule leaves the device alone for a while. Where nothing can be cut (the host itself, writers,
+// protected VMs, all at the floor) it says so once. What is not known changes nothing.
 #pragma once
 
 #include <cstddef>
@@ -25,9 +26,12 @@ namespace hvguard {
 
 struct ContentionRuleConfig {
   double cut_ratio = 0.5;     // of the measured rate
+  double back_ratio = 0.8;    // of the limit, when a raise was too much
   double raise_ratio = 0.1;   // of the rate before the first cut
   double unused_ratio = 0.8;  // of the limit; less demand than this does not need it
   Nanoseconds settle = std::chrono::seconds(2);  // from a cut until its effect is judged
+  // From a raise until the next: quick up to back_ratio of what was too much last, then careful.
+  Nanoseconds quick_calm_for = std::chrono::seconds(3);
   Nanoseconds calm_for = std::chrono::seconds(10);
   Nanoseconds unused_for = std::chrono::seconds(30);
   std::uint32_t ineffective_after = 5;  // cuts in a row after which the victims were no better
@@ -50,7 +54,8 @@ struct DeviceUser {
   double share = 0;  // of the device time
   bool is_culprit = false;
   bool is_protected = false;
-  ReadRate reads;  // as measured
+  bool is_dry_run = false;  // its limit is only said: nothing follows from it
+  ReadRate reads;           // as measured
 };
 
 struct DeviceTrouble {
@@ -94,8 +99,12 @@ struct ContentionRuleOutput {
 
 struct LimitedVm {
   ReadRate limit;
-  ReadRate before;  // measured at the first cut
+  ReadRate before;                     // measured at the first cut
+  ReadRate too_much;                   // with which others suffered last
+  bool raised = false;                 // since the last cut
+  std::optional<BootTime> calm_since;  // or since the last raise
   std::optional<BootTime> unused_since;
+  bool is_dry_run = false;
 };
 
 struct LimitedDevice {
@@ -103,7 +112,6 @@ struct LimitedDevice {
   std::optional<BootTime> judge_at;  // settle time after the last cut
   Nanoseconds wait_at_cut{0};
   std::uint32_t fruitless_cuts = 0;
-  std::optional<BootTime> calm_since;  // or since the last raise
   std::optional<BootTime> leave_alone_until;
   bool said_no_lever = false;
 };
