@@ -6,9 +6,11 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "model/incident.h"
 #include "model/limit.h"
 
 namespace hvguard {
@@ -48,12 +50,22 @@ using AdminAction = std::variant<SetLimitAction,
                                  ReloadConfigAction>;
 
 struct AdminRequest {
-  std::string request_id;  // chosen by who asks, at most 64 bytes; sent again, it changes nothing
-  std::string who;         // "uid 0, pid 4711", "control plane cp1"; safe text
-  std::string reason;      // never empty; safe text, at most 256 bytes
+  // Chosen by who asks, 1 to 64 letters, digits, '.', '_', '-'; sent again, it changes nothing.
+  std::string request_id;
+  std::string who;                              // "uid 0, pid 4711", "control plane cp1"; safe text
+  std::string reason;                           // never empty; safe text, at most 256 bytes
   LimitOrigin origin = LimitOrigin::kOperator;  // or kControlPlane
   bool validate_only = false;
   AdminAction action;
+};
+
+// What results, or would with validate_only: what fits the action, and nothing else.
+struct AdminAnswer {
+  std::vector<Limit> limits;         // of SetLimit the one; of ReleaseLimit those that go
+  std::optional<LimitMode> mode;     // of SetMode
+  std::optional<bool> cordoned;      // of SetCordon
+  std::optional<Incident> incident;  // of AcknowledgeIncident
+  std::string note;                  // what else is worth knowing; safe text, may be empty
 };
 
 }  // namespace hvguard

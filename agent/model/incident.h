@@ -179,6 +179,15 @@ struct Finding {
 
 enum class IncidentState { kOpen, kResolved };
 
+// A person knows of it (AcknowledgeIncident).
+struct Acknowledgement {
+  WallTime time;       // only shown
+  std::string who;     // safe text
+  std::string reason;  // safe text
+
+  bool operator==(const Acknowledgement&) const = default;
+};
+
 struct Incident {
   std::string
       id;  // unique for ever: "<boot seconds when opened, hex>-<number, hex>-<boot id part>"
@@ -195,6 +204,7 @@ struct Incident {
   std::optional<BootTime> resolve_time;  // set when kResolved
   std::uint64_t revision = 1;            // grows with every visible change
   std::uint32_t reopen_count = 0;        // flaps: times it resolved and came back
+  std::optional<Acknowledgement> acknowledgement = std::nullopt;
 };
 
 struct IncidentChange {

@@ -4,28 +4,37 @@
 #include <gtest/gtest.h>
 
 #include "gateway/log.h"
+#include "hvguard/v1/admin_service.pb.h"
 #include "hvguard/v1/agent_service.pb.h"
 
 namespace hvguard::gateway {
 namespace {
 
-TEST(RoleNeeded, EveryRpcOfOurApiHasAnEntry) {
-  const auto* file = v1::GetStatusRequest::descriptor()->file();
+void expect_role(const google::protobuf::FileDescriptor* file, Role role) {
   ASSERT_GT(file->service_count(), 0);
   for (int s = 0; s < file->service_count(); ++s) {
     const auto* service = file->service(s);
     for (int m = 0; m < service->method_count(); ++m) {
       const std::string path = "/" + service->full_name() + "/" + service->method(m)->name();
-      EXPECT_TRUE(role_needed(path)) << path << " has no entry in gateway/roles.cpp";
+      ASSERT_TRUE(role_needed(path)) << path << " has no entry in gateway/roles.cpp";
+      EXPECT_EQ(role_needed(path), role) << path;
     }
   }
+}
+
+TEST(RoleNeeded, EveryRpcThatReadsIsForViewers) {
+  expect_role(v1::GetStatusRequest::descriptor()->file(), Role::kViewer);
+}
+
+TEST(RoleNeeded, EveryRpcThatChangesSomethingIsForOperators) {
+  expect_role(v1::SetLimitRequest::descriptor()->file(), Role::kOperator);
 }
 
 TEST(RoleNeeded, DeniesByDefault) {
   EXPECT_FALSE(role_needed(""));
   EXPECT_FALSE(role_needed("/hvguard.v1.AgentService/"));
   EXPECT_FALSE(role_needed("/hvguard.v1.AgentService/GetStatus/"));
-  EXPECT_FALSE(role_needed("/hvguard.v1.AdminService/SetLimit"));
+  EXPECT_FALSE(role_needed("/hvguard.v1.AdminService/PutInventory"));
   EXPECT_FALSE(role_needed("/grpc.channelz.v1.Channelz/GetServers"));
 }
 
