@@ -2,6 +2,7 @@
 // Defaults here are the defaults of packaging/hvguard.toml; a test compares them.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -99,6 +100,19 @@ struct VmMatch {
   std::optional<std::uint64_t> max_guest_memory_bytes;
 };
 
+// What a VM manager needs above guest memory, at least: a fixed part and a share of guest memory.
+// Below the first the guest itself stands still while it fills its memory; the second kills.
+inline constexpr std::uint64_t kMinMemoryHighOverhead = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t kMinMemoryMaxOverhead = std::uint64_t{2} << 30;
+[[nodiscard]] constexpr std::uint64_t least_memory_high_overhead(std::uint64_t guest_memory) {
+  return std::max(kMinMemoryHighOverhead, guest_memory / 10);
+}
+[[nodiscard]] constexpr std::uint64_t least_memory_max_overhead(std::uint64_t guest_memory) {
+  return kMinMemoryMaxOverhead + guest_memory / 4;
+}
+// A VM manager that cannot start a thread aborts, or stops its guest's IO.
+inline constexpr std::uint32_t kMinPidsMax = 4096;
+
 // Limits that a VM has as long as it lives; none: not hvguard's business.
 struct VmBaseline {
   std::optional<std::uint32_t> io_weight;
@@ -109,7 +123,7 @@ struct VmBaseline {
   std::optional<std::uint32_t> write_operations;
   std::vector<std::string> devices;  // globs over names of whole disks; empty: all the VM uses
   std::optional<std::uint64_t> memory_low_bytes;
-  // Above guest memory; decide/policy.h has the least.
+  // Above guest memory; where the least of above is more, that counts.
   std::optional<std::uint64_t> memory_high_overhead_bytes;
   std::optional<std::uint64_t> memory_max_overhead_bytes;
   std::optional<std::uint64_t> swap_max_bytes;
