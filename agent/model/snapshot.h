@@ -184,6 +184,9 @@ struct HostReading {
   std::optional<Meminfo> meminfo;
   std::optional<Loadavg> loadavg;
   std::optional<HungTaskSysctls> hung_task;
+  // Whole disks and stacked devices that swap lies on; none if that is not known, as with a swap
+  // file. Empty: no swap.
+  std::optional<std::vector<DeviceId>> swap_devices;
 };
 
 // hvguardd as the kernel sees it: for GetStatus and the self-limits.

@@ -137,6 +137,7 @@ void HostSampler::rescan(BootTime now) {
   note_("search for devices and cgroups");
   host_.open_missing(*root_);
   devices_.rescan(*root_);
+  swap_.rescan();
   finder_.refresh(buffer_, now);
   last_refresh_ = now;
   settings_due_ = true;
@@ -181,6 +182,7 @@ std::shared_ptr<const Snapshot> HostSampler::read(std::uint64_t tick) {
   rescan_if_due(begin);
   note_("/proc of the host");
   host_.read(buffer_, snapshot->host, snapshot->self, book_);
+  swap_.read(*root_, buffer_, snapshot->host, book_);
   look_for_new_processes(begin);
   refresh_if_due(begin);
   note_("disks");

@@ -18,6 +18,7 @@
 #include "observe/kvm_uevents.h"
 #include "observe/previous_boot_input.h"
 #include "observe/source_book.h"
+#include "observe/swap_reader.h"
 #include "observe/vm_finder.h"
 
 namespace hvguard::observe {
@@ -72,6 +73,7 @@ class HostSampler {
   std::vector<char> buffer_;
   SourceBook book_;
   HostReader host_;
+  SwapReader swap_;
   DeviceReader devices_;
   VmFinder finder_;
   std::optional<BpfSources> bpf_;
