@@ -1,6 +1,7 @@
 #include "decide/conditions.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 #include <tuple>
 
@@ -158,14 +159,38 @@ Verdict agent_blind(const std::vector<Incident>& incidents) {
   return {ConditionState::kTrue, "SourcesBlind", describe(open)};
 }
 
+// Baselines are how VMs are meant to run: only what answers to trouble, or to people, counts.
+Verdict throttling(const ConditionsInput& input) {
+  static const DesiredLimits kNone;
+  std::set<VmId> vms;
+  for (const Limit& limit : input.limits == nullptr ? kNone : *input.limits) {
+    if (limit.origin != LimitOrigin::kBaseline && !limit.dry_run) {
+      vms.insert(limit.key.vm);
+    }
+  }
+  if (!vms.empty()) {
+    return {ConditionState::kTrue, "VmsLimited", fmt::format("{} VMs are limited", vms.size())};
+  }
+  return {ConditionState::kFalse,
+          input.mode == LimitMode::kEnforce ? "NoVmLimited" : "NotEnforcing",
+          ""};
+}
+
+Verdict cordoned(const ConditionsInput& input) {
+  return input.cordon == nullptr ? Verdict{ConditionState::kFalse, "NotCordoned", ""}
+                                 : Verdict{ConditionState::kTrue, "CordonRequested", *input.cordon};
+}
+
 Verdict verdict_of(ConditionKind kind, ConditionsState& state, const ConditionsInput& input) {
   switch (kind) {
     case ConditionKind::kSwapStorm:
     case ConditionKind::kVmZombies:
     case ConditionKind::kUnitsUnhealthy:
-    case ConditionKind::kThrottling:
-    case ConditionKind::kCordoned:
       return not_watched();
+    case ConditionKind::kThrottling:
+      return throttling(input);
+    case ConditionKind::kCordoned:
+      return cordoned(input);
     case ConditionKind::kAgentBlind:
       return agent_blind(*input.incidents);
     default:
@@ -260,6 +285,7 @@ ScheduleAdvice advise_schedule(const std::vector<Condition>& conditions,
                                    ConditionKind::kHungTasks,
                                    ConditionKind::kIoPressure,
                                    ConditionKind::kMemoryPressure,
+                                   ConditionKind::kCordoned,
                                    ConditionKind::kAgentBlind}) {
     const Condition* const condition = find(conditions, kind);
     if (condition == nullptr || condition->state == ConditionState::kFalse) {

@@ -14,6 +14,7 @@
 #include "model/condition.h"
 #include "model/facts.h"
 #include "model/incident.h"
+#include "model/limit.h"
 #include "model/snapshot.h"
 
 namespace hvguard {
@@ -54,6 +55,9 @@ struct ConditionsInput {
   const Facts* facts = nullptr;        // null with it
   const HeldKinds* blind = nullptr;    // kinds whose detectors' inputs are blind in this tick
   const std::vector<Incident>* incidents = nullptr;
+  LimitMode mode = LimitMode::kObserve;
+  const DesiredLimits* limits = nullptr;  // null: none
+  const std::string* cordon = nullptr;    // why people want no new VMs here; null: they do
 };
 
 // One per ConditionKind, in its order.

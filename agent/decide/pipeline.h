@@ -8,10 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "base/time.h"
 #include "decide/conditions.h"
+#include "decide/planner.h"
 #include "detect/detectors.h"
 #include "detect/incident_book.h"
+#include "model/admin_request.h"
 #include "model/config.h"
 #include "model/facts.h"
 #include "model/incident.h"
@@ -22,11 +25,13 @@ namespace hvguard {
 
 class Pipeline {
  public:
-  explicit Pipeline(const Config& config);
+  explicit Pipeline(const Config& config, OwnPlace own = {});
 
   // One tick. The Snapshot must not be null; ticks may be missing, and one whose boot clock does
   // not move forward is taken as the first one after a gap.
-  [[nodiscard]] TickResult step(std::shared_ptr<const Snapshot> snapshot);
+  // `outcomes`: what enforce/ made of the limits so far, by key.
+  [[nodiscard]] TickResult step(std::shared_ptr<const Snapshot> snapshot,
+                                std::vector<Outcome> outcomes = {});
 
   // What holds while the sampler gives nothing: to be called once per interval as soon as a tick is
   // late by three intervals, until step() can be called again. The open incidents stand as they
@@ -37,6 +42,9 @@ class Pipeline {
                                         WallTime wall_now,
                                         const std::string& breadcrumb);
 
+  // What somebody asks of the guard; what it leads to shows in the next step's result.
+  [[nodiscard]] Result<AdminAnswer> request(const AdminRequest& request);
+
   // Holds from the next step on; nothing that is open is closed or opened by the change itself.
   void set_config(const Config& config);
 
@@ -45,16 +53,20 @@ class Pipeline {
   void restore(std::vector<Incident> incidents);
 
  private:
-  [[nodiscard]] TickResult result(std::vector<IncidentChange> changes,
-                                  std::vector<Incident> incidents,
-                                  std::vector<Condition> conditions) const;
+  [[nodiscard]] PlannerInput planner_input(const std::vector<Incident>& incidents) const;
+  [[nodiscard]] TickResult finish(ConditionsInput conditions_input,
+                                  std::vector<IncidentChange> changes,
+                                  Plan plan);
 
   Config config_;
   DetectorsState detectors_;
   IncidentBook book_;
+  Planner planner_;
   ConditionsState conditions_;
   std::shared_ptr<const Snapshot> previous_;
   Facts facts_;
+  std::vector<Outcome> outcomes_;
+  std::vector<IncidentChange> requested_changes_;  // by people, since the last step
 };
 
 }  // namespace hvguard

@@ -50,8 +50,8 @@ VmPolicy classify_as(const VmClass* vm_class,
                      const VmReading& vm) {
   VmPolicy to;
   to.mode = host;
-  to.is_protected = fits_any(policy.protected_vms, vm.identity.name) ||
-                    fits_any(policy.protected_units, vm.identity.unit);
+  to.in_protected_unit = fits_any(policy.protected_units, vm.identity.unit);
+  to.is_protected = to.in_protected_unit || fits_any(policy.protected_vms, vm.identity.name);
   if (vm_class != nullptr) {
     to.class_name = vm_class->name;
     to.mode = std::min(host, vm_class->mode.value_or(host));

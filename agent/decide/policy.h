@@ -22,6 +22,7 @@ struct VmPolicy {
   std::string class_name;                // empty: no class fits
   LimitMode mode = LimitMode::kObserve;  // the lesser of the host's and the class's
   bool is_protected = false;             // by its class, its name or its unit
+  bool in_protected_unit = false;
 };
 
 // `host` is what host_mode() gave.

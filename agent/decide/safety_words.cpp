@@ -4,33 +4,10 @@
 
 #include "base/text.h"
 #include "decide/blast_radius.h"
+#include "decide/limit_words.h"
 
 namespace hvguard {
 namespace {
-
-std::string format_value(LimitKind kind, std::uint64_t value) {
-  switch (kind) {
-    case LimitKind::kReadBytes:
-    case LimitKind::kWriteBytes:
-      return fmt::format("{:.1f} MB/s", static_cast<double>(value) / 1e6);
-    case LimitKind::kReadOperations:
-    case LimitKind::kWriteOperations:
-      return fmt::format("{} operations/s", value);
-    case LimitKind::kMemoryLow:
-    case LimitKind::kMemoryHigh:
-    case LimitKind::kMemoryMax:
-    case LimitKind::kSwapMax:
-      return format_bytes(value);
-    case LimitKind::kCpuMax:
-      return fmt::format("{:.2f} cores", static_cast<double>(value) / 1e6);
-    case LimitKind::kPidsMax:
-      return fmt::format("{} tasks", value);
-    case LimitKind::kIoWeight:
-    case LimitKind::kCpuWeight:
-      break;
-  }
-  return fmt::format("{}", value);
-}
 
 std::string unit_of(const Wish& wish) {
   return wish.vm == nullptr || wish.vm->identity.unit.empty()
@@ -39,8 +16,8 @@ std::string unit_of(const Wish& wish) {
 }
 
 std::string floor_words(const SafetyWorld& world, const Objection& objection, const Wish& wish) {
-  const std::string at_least = format_value(wish.kind(), objection.at_least);
-  const std::string asked = format_value(wish.kind(), wish.value);
+  const std::string at_least = format_limit(wish.kind(), objection.at_least);
+  const std::string asked = format_limit(wish.kind(), wish.value);
   if (wish.kind() == LimitKind::kCpuMax) {
     return fmt::format(
         "{} is below the floor for its vCPUs, {} is taken instead: a manager throttled more could "
@@ -131,7 +108,7 @@ std::string explain(const SafetyWorld& world, const Objection& objection, const 
       return "not yet: the number of its vCPUs is not known, and with it the floor";
     case Obstacle::kBelowUse:
       return fmt::format("not while the VM uses more than {} already: it would stall or be killed",
-                         format_value(wish.kind(), wish.value));
+                         format_limit(wish.kind(), wish.value));
     case Obstacle::kUseNotKnown:
       return "not yet: what the VM uses is not known";
     case Obstacle::kStaleData:
@@ -141,7 +118,7 @@ std::string explain(const SafetyWorld& world, const Objection& objection, const 
     case Obstacle::kInTheWay:
       return objection.effect == Effect::kRaise
                  ? fmt::format("somebody waits behind it: loosened to {} at least",
-                               format_value(wish.kind(), objection.at_least))
+                               format_limit(wish.kind(), objection.at_least))
                  : fmt::format("somebody waits behind it: none here until nobody has for {}",
                                format_duration(kThrottleCalmFor));
     case Obstacle::kTooManyVms:

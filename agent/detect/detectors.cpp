@@ -75,6 +75,7 @@ DetectorsOutput run_detectors(const Config& config,
   if (contention) {
     append(out.findings, *std::move(contention));
   } else {
+    state.io_contention.contentions.reset();
     hold(IncidentKind::kIoContention, true);
   }
 

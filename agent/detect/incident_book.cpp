@@ -225,6 +225,37 @@ std::vector<IncidentChange> IncidentBook::update(BootTime now,
   return changes;
 }
 
+std::optional<IncidentChange> IncidentBook::decided(const std::string& id, BootTime time) {
+  for (auto& [key, open] : open_) {
+    if (open.incident.id == id && open.incident.decide_time != time) {
+      open.incident.decide_time = time;
+      ++open.incident.revision;
+      return IncidentChange{IncidentChange::What::kUpdated, open.incident};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<IncidentChange> IncidentBook::acknowledge(const std::string& id,
+                                                        Acknowledgement acknowledgement) {
+  const auto known = [&](Incident& incident) {
+    incident.acknowledgement = std::move(acknowledgement);
+    ++incident.revision;
+    return IncidentChange{IncidentChange::What::kUpdated, incident};
+  };
+  for (auto& [key, open] : open_) {
+    if (open.incident.id == id) {
+      return known(open.incident);
+    }
+  }
+  for (Incident& incident : resolved_) {
+    if (incident.id == id) {
+      return known(incident);
+    }
+  }
+  return std::nullopt;
+}
+
 std::vector<Incident> IncidentBook::incidents() const {
   std::vector<const Open*> open;
   open.reserve(open_.size());

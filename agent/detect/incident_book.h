@@ -46,6 +46,14 @@ class IncidentBook {
                                                    std::vector<Finding> findings,
                                                    const HeldKinds& held);
 
+  // decide/ chose something for an open incident. None if it is not open; the time is then
+  // nobody's.
+  [[nodiscard]] std::optional<IncidentChange> decided(const std::string& id, BootTime time);
+
+  // A person knows of an incident, open or remembered. None if there is no such incident.
+  [[nodiscard]] std::optional<IncidentChange> acknowledge(const std::string& id,
+                                                          Acknowledgement acknowledgement);
+
   // Incidents of an earlier run of the daemon. Open ones stay open for at least `grace` of
   // unheld ticks without a Finding, then resolve as usual. Those of another boot are forgotten at
   // the first update(), since their clock means nothing any more.

@@ -161,6 +161,21 @@ OverBound over_bound(const ContentionSides& sides, std::size_t bound_bucket, Boo
   return over;
 }
 
+Contention contention_of(const DeviceUse& use, const std::optional<ContentionSides>& sides) {
+  Contention contention{.use = use, .worst_wait = std::nullopt, .culprits = {}};
+  if (!sides) {
+    return contention;
+  }
+  const IoParty& slowest = *sides->victims.front();
+  contention.worst_wait = bucket_end(*slowest_bucket(slowest));
+  for (const IoParty* const culprit : sides->culprits) {
+    if (culprit->vm) {
+      contention.culprits.push_back(*culprit->vm);
+    }
+  }
+  return contention;
+}
+
 std::optional<Finding> look_at(const Tick& tick, IoContentionState& state, const DeviceUse& use) {
   const BootTime now = tick.snapshot.boot_time;
   const auto at = state.devices.find(use.device);
@@ -170,6 +185,9 @@ std::optional<Finding> look_at(const Tick& tick, IoContentionState& state, const
                             (pressed ? kPressedBuckets : 0) - (was_open ? kLeaveBuckets : 0);
   const auto sides = find_sides(use, bound);
   if (!sides) {
+    if (was_open) {
+      state.contentions->push_back(contention_of(use, sides));
+    }
     return std::nullopt;
   }
   const OverBound over = over_bound(*sides, bound, now);
@@ -185,6 +203,7 @@ std::optional<Finding> look_at(const Tick& tick, IoContentionState& state, const
   if (!device.open) {
     return std::nullopt;
   }
+  state.contentions->push_back(contention_of(use, sides));
   if (!device.said || now - device.said_time >= kToldAnew) {
     device.said = make_finding(tick, use, *sides, device.since, pressed);
     device.said_time = now;
@@ -198,9 +217,11 @@ std::optional<std::vector<Finding>> detect_io_contention(const IoContentionConfi
                                                          IoContentionState& state,
                                                          const Snapshot& snapshot,
                                                          const Facts& facts) {
+  state.contentions.reset();
   if (!has_histograms(snapshot)) {
     return std::nullopt;
   }
+  state.contentions.emplace();
   const Tick tick{config, snapshot, facts, DeviceStack(snapshot.devices)};
   const BootTime now = snapshot.boot_time;
   std::vector<Finding> findings;

@@ -36,9 +36,18 @@ struct ContendedDevice {
   BootTime said_time;
 };
 
+// What is so on a contended device in one tick: findings stand for a while, this does not.
+struct Contention {
+  DeviceUse use;
+  std::optional<Nanoseconds> worst_wait;  // p99 of the slowest victim; none: nobody suffers now
+  std::vector<VmId> culprits;
+};
+
 struct IoContentionState {
   IoSharesState shares;
   std::map<DeviceId, ContendedDevice> devices;
+  // Of devices with an open incident that are in use, by device; none: not known in this tick.
+  std::optional<std::vector<Contention>> contentions;
 };
 
 // none: nothing is known, since the readings have no histograms (the io.stat fallback).

@@ -34,7 +34,7 @@ std::optional<DeviceId> disk_of(const DirFd& sys, std::string_view name) {
 
 std::optional<std::vector<std::string_view>> parse_swaps(std::string_view text) {
   std::vector<std::string_view> names;
-  next_field(text, '\n');  // the heading
+  static_cast<void>(next_field(text, '\n'));  // the heading
   while (!text.empty()) {
     const std::string_view line = next_field(text, '\n');
     const std::string_view node = line.substr(0, line.find_first_of(" \t"));

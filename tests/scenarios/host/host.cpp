@@ -242,6 +242,7 @@ std::shared_ptr<const Snapshot> Host::snapshot() {
     snapshot->host.io_pressure = psi(io_full_microseconds_);
     snapshot->host.memory_pressure = psi(memory_full_microseconds_);
   }
+  snapshot->host.swap_devices.emplace();
   snapshot->host.hung_task = HungTaskSysctls{.timeout_seconds = timeout_,
                                              .check_interval_seconds = interval_,
                                              .check_count = check_count_,

@@ -54,11 +54,11 @@ TEST(Conditions, EveryKindIsThereInItsOrder) {
 
 TEST(Conditions, WhatNobodyWatchesIsUnknown) {
   Conditions conditions;
-  for (const auto kind : {ConditionKind::kSwapStorm,
-                          ConditionKind::kVmZombies,
-                          ConditionKind::kUnitsUnhealthy,
-                          ConditionKind::kThrottling,
-                          ConditionKind::kCordoned}) {
+  for (const auto kind : {
+           ConditionKind::kSwapStorm,
+           ConditionKind::kVmZombies,
+           ConditionKind::kUnitsUnhealthy,
+       }) {
     const Condition condition = conditions.tick(kind);
     EXPECT_EQ(condition.state, ConditionState::kUnknown);
     EXPECT_EQ(condition.reason, "NotWatched");
