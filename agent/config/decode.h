@@ -1,6 +1,7 @@
 // TOML text → Draft. The keys are the fields of hvguard.v1.Config, found by protobuf reflection, so
 // that a new field needs no code here. Nothing is judged but names and types; validate.h does the
-// rest. Pure; called by the configuration reader's thread and fuzzed by tests/fuzz/fuzz_config.cpp.
+// rest, save that a table of a list ([[vm_class]]) needs a name to be known by. Pure; called by the
+// configuration reader's thread and fuzzed by tests/fuzz/fuzz_config.cpp.
 #pragma once
 
 #include <string>

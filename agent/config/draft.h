@@ -1,6 +1,6 @@
 // Draft: what configuration files say, before anyone has judged it; and Fault, one mistake in them.
-// Files are decoded one after the other into the same Draft, a later one overriding single keys.
-// Plain data, any thread.
+// Files are decoded one after the other into the same Draft, a later one overriding single keys,
+// and of a list of tables ([[vm_class]]) those of the same name as a whole. Plain data, any thread.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +34,9 @@ struct Fault {
 [[nodiscard]] std::string to_string(const Fault& fault);
 
 struct Draft {
-  v1::Config values;                      // only what the files set
-  std::map<std::string, Origin> origins;  // "hung_task.open_after" → where it was last set
+  v1::Config values;  // only what the files set
+  // Where each key was last set: "hung_task.open_after", "vm_class.small.mode".
+  std::map<std::string, Origin> origins;
   std::vector<Fault> faults;              // in file order; at most kMaxFaults
   std::uint32_t dropped_fault_count = 0;  // faults beyond that
 

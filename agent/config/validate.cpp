@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "base/parse.h"
 #include "base/text.h"
+#include "config/checker.h"
+#include "config/units.h"
+#include "config/validate_policy.h"
 
 namespace hvguard::config {
 namespace {
@@ -16,96 +17,10 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 
-constexpr std::size_t kMaxShownBytes = 80;
 // sun_path holds 108 bytes, its end mark included; the lock's name must fit as well.
 constexpr std::size_t kMaxSocketPathBytes = 100;
 constexpr std::size_t kMaxUserNameBytes = 32;  // LOGIN_NAME_MAX of every distribution's useradd
 constexpr int kMaxExecutables = 32;  // NAME_PREFIX_COUNT of bpf/include/shared/lifecycle.h
-
-// As a person writes it: the largest unit that divides it.
-std::string written(Nanoseconds duration) {
-  const auto ms = std::chrono::duration_cast<milliseconds>(duration).count();
-  if (ms % 3'600'000 == 0) {
-    return fmt::format("{}h", ms / 3'600'000);
-  }
-  if (ms % 60'000 == 0) {
-    return fmt::format("{}min", ms / 60'000);
-  }
-  return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
-}
-
-// Checks one key at a time; each function gives the value to use, the default where none is set or
-// it is wrong.
-class Checker {
- public:
-  explicit Checker(const Draft& draft) : draft_(draft) {}
-
-  Nanoseconds duration(std::string_view key,
-                       bool is_set,
-                       const std::string& text,
-                       Nanoseconds standard,
-                       Nanoseconds least,
-                       Nanoseconds most) {
-    if (!is_set) {
-      return standard;
-    }
-    const auto value = parse_duration(text);
-    if (!value) {
-      fault(key,
-            fmt::format("\"{}\" is no duration: write a whole number and ms, s, min or h, such as "
-                        "\"{}\"",
-                        safe_text(text, kMaxShownBytes),
-                        written(standard)));
-      return standard;
-    }
-    if (*value < least || *value > most) {
-      fault(key,
-            fmt::format("\"{}\" is out of range: {} to {}",
-                        safe_text(text, kMaxShownBytes),
-                        written(least),
-                        written(most)));
-      return standard;
-    }
-    return *value;
-  }
-
-  template <class T>
-  T number(std::string_view key, bool is_set, T value, T standard, T least, T most) {
-    if (!is_set) {
-      return standard;
-    }
-    if (!(value >= least && value <= most)) {  // so written that NaN is out of range
-      fault(key, fmt::format("{} is out of range: {} to {}", value, least, most));
-      return standard;
-    }
-    return value;
-  }
-
-  void fault(std::string_view key, std::string_view what) {
-    faults_.push_back({origin(key), fmt::format("'{}': {}", key, what)});
-  }
-
-  // Where the key is set; where `other` is set if it is not.
-  void fault_of_either(std::string_view key, std::string_view other, std::string_view what) {
-    const bool is_set = draft_.origins.contains(std::string(key));
-    faults_.push_back({origin(is_set ? key : other), fmt::format("'{}': {}", key, what)});
-  }
-
-  [[nodiscard]] bool is_set(std::string_view key) const {
-    return draft_.origins.contains(std::string(key));
-  }
-
-  std::vector<Fault> take() && { return std::move(faults_); }
-
- private:
-  [[nodiscard]] Origin origin(std::string_view key) const {
-    const auto found = draft_.origins.find(std::string(key));
-    return found == draft_.origins.end() ? Origin{} : found->second;
-  }
-
-  const Draft& draft_;
-  std::vector<Fault> faults_;
-};
 
 SamplerConfig sampler(Checker& check, const v1::SamplerConfig& from) {
   SamplerConfig to;
@@ -326,23 +241,6 @@ LogConfig log(Checker& check, const v1::LogConfig& from) {
 
 }  // namespace
 
-std::optional<Nanoseconds> parse_duration(std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, std::int64_t>, 4> kUnits = {
-      {{"ms", 1'000'000}, {"s", 1'000'000'000}, {"min", 60'000'000'000}, {"h", 3'600'000'000'000}}};
-  const std::size_t unit_start = text.find_first_not_of("0123456789");
-  if (unit_start == std::string_view::npos) {
-    return std::nullopt;
-  }
-  const auto count = parse_number<std::int64_t>(text.substr(0, unit_start));
-  for (const auto& [name, nanoseconds] : kUnits) {
-    if (count && text.substr(unit_start) == name &&
-        *count <= std::numeric_limits<std::int64_t>::max() / nanoseconds) {
-      return Nanoseconds(*count * nanoseconds);
-    }
-  }
-  return std::nullopt;
-}
-
 Validated validate(const Draft& draft) {
   Checker check(draft);
   const v1::Config& from = draft.values;
@@ -384,6 +282,7 @@ Validated validate(const Draft& draft) {
                                   1,
                                   60);
   to.incidents = incidents(check, from.incidents());
+  to.policy = validate_policy(check, from);
   to.core_socket = core_socket(check, from.core_socket());
   to.log = log(check, from.log());
   result.faults = std::move(check).take();

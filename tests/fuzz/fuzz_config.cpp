@@ -41,6 +41,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(!config.vm_finder.executables.empty());
     require(config.core_socket.path.starts_with('/'));
     require(config.vm_topology.pids_headroom_ratio >= 0.1);
+    const hvguard::SafetyConfig& safety = config.policy.safety;
+    require(safety.min_read_bytes >= 1'000'000 && safety.max_lease >= safety.lease);
+    require(config.policy.classes.size() <= 64);
+    for (const hvguard::VmClass& one : config.policy.classes) {
+      const hvguard::VmBaseline& baseline = one.baseline;
+      require(!one.name.empty());
+      require(baseline.read_bytes.value_or(safety.min_read_bytes) >= safety.min_read_bytes);
+      require(safety.allow_write_limits || (!baseline.write_bytes && !baseline.write_operations));
+      require(!one.is_protected || (!baseline.read_bytes && !baseline.memory_high_overhead_bytes));
+    }
   }
   return 0;
 }

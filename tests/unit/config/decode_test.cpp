@@ -6,27 +6,10 @@
 
 #include "config/decode.h"
 #include "config/validate.h"
+#include "faults.h"
 
 namespace hvguard::config {
 namespace {
-
-std::vector<std::string> faults_of(const std::string& text) {
-  const Draft draft = decode({}, text, "f.toml");
-  std::vector<std::string> out;
-  for (const Fault& fault : draft.faults) {
-    out.push_back(to_string(fault));
-  }
-  for (const Fault& fault : validate(draft).faults) {
-    out.push_back(to_string(fault));
-  }
-  return out;
-}
-
-struct BadFile {
-  const char* what;
-  const char* text;
-  std::vector<std::string> faults;
-};
 
 class BadConfig : public testing::TestWithParam<BadFile> {};
 
@@ -223,28 +206,6 @@ TEST(Decode, ALaterListReplacesTheEarlierOne) {
   Draft draft = decode({}, "[vm_finder]\nexecutables = [\"a\", \"b\"]\n", "a.toml");
   draft = decode(std::move(draft), "[vm_finder]\nexecutables = [\"c\"]\n", "b.toml");
   EXPECT_EQ(validate(draft).config.vm_finder.executables, std::vector<std::string>{"c"});
-}
-
-TEST(Duration, TakesWholeNumbersWithAUnitOnly) {
-  EXPECT_EQ(parse_duration("0s"), Nanoseconds(0));
-  EXPECT_EQ(parse_duration("250ms"), milliseconds(250));
-  EXPECT_EQ(parse_duration("5min"), std::chrono::minutes(5));
-  EXPECT_EQ(parse_duration("2h"), std::chrono::hours(2));
-  for (const char* const wrong : {"",
-                                  "s",
-                                  "5",
-                                  "-1s",
-                                  "+1s",
-                                  "1.5s",
-                                  "1 s",
-                                  "1S",
-                                  "1d",
-                                  "1ss",
-                                  "99999999999999999999s",
-                                  "9999999999999h",
-                                  "1s\n"}) {
-    EXPECT_FALSE(parse_duration(wrong)) << wrong;
-  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// packaging/hvguard.toml shows every key with its default. Here its commented keys are made real,
-// and must then give exactly the defaults of model/config.h.
+// packaging/hvguard.toml shows every key with its default, and an example of a class. Here its
+// commented keys are made real, and must then give exactly the defaults of model/config.h.
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -13,12 +13,13 @@
 namespace hvguard::config {
 namespace {
 
-// "#key = value" → "key = value"; "# text" stays a comment.
+// "#key = value" → "key = value", "#[[table]]" → "[[table]]"; "# text" stays a comment.
 std::string with_keys_made_real() {
   std::ifstream file(HVGUARD_REFERENCE_CONFIG);
   std::ostringstream out;
   for (std::string line; std::getline(file, line);) {
-    const bool is_key = line.size() > 1 && line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
+    const bool is_key =
+        line.size() > 1 && line[0] == '#' && ((line[1] >= 'a' && line[1] <= 'z') || line[1] == '[');
     out << (is_key ? line.substr(1) : line) << '\n';
   }
   return out.str();
@@ -30,7 +31,8 @@ std::set<std::string> all_keys() {
   for (int i = 0; i < tables.field_count(); ++i) {
     const auto& fields = *tables.field(i)->message_type();
     for (int j = 0; j < fields.field_count(); ++j) {
-      keys.insert(tables.field(i)->name() + "." + fields.field(j)->name());
+      const std::string name = tables.field(i)->is_repeated() ? ".example." : ".";
+      keys.insert(tables.field(i)->name() + name + fields.field(j)->name());
     }
   }
   return keys;
@@ -46,9 +48,15 @@ TEST(ReferenceConfig, NamesEveryKeyOnce) {
   EXPECT_EQ(keys, all_keys());
 }
 
+// The example shows write limits, which the default forbids.
+Draft with_write_limits_allowed(Draft draft) {
+  return decode(std::move(draft), "[safety]\nallow_write_limits = true\n", "allow.toml");
+}
+
 TEST(ReferenceConfig, ShowsTheDefaults) {
-  const Validated shown = validate(decode({}, with_keys_made_real(), "hvguard.toml"));
-  ASSERT_TRUE(shown.faults.empty());
+  const Draft draft = decode({}, with_keys_made_real(), "hvguard.toml");
+  const Validated shown = validate(with_write_limits_allowed(draft));
+  ASSERT_TRUE(shown.faults.empty()) << to_string(shown.faults[0]);
   const hvguard::Config standard;
   const hvguard::Config& config = shown.config;
   EXPECT_EQ(config.sampler.interval, standard.sampler.interval);
@@ -77,6 +85,30 @@ TEST(ReferenceConfig, ShowsTheDefaults) {
   EXPECT_EQ(config.core_socket.spool_user, standard.core_socket.spool_user);
   EXPECT_EQ(config.unclean_reboot.open_for, standard.unclean_reboot.open_for);
   EXPECT_EQ(config.log.level, standard.log.level);
+  EXPECT_EQ(config.policy.mode, standard.policy.mode);
+  EXPECT_EQ(config.policy.protected_vms, standard.policy.protected_vms);
+  EXPECT_EQ(config.policy.protected_units, standard.policy.protected_units);
+  const SafetyConfig& safety = config.policy.safety;
+  EXPECT_EQ(safety.min_read_bytes, standard.policy.safety.min_read_bytes);
+  EXPECT_EQ(safety.min_read_operations, standard.policy.safety.min_read_operations);
+  EXPECT_EQ(safety.min_write_bytes, standard.policy.safety.min_write_bytes);
+  EXPECT_EQ(safety.min_write_operations, standard.policy.safety.min_write_operations);
+  EXPECT_EQ(safety.min_cpu_cores_per_vcpu, standard.policy.safety.min_cpu_cores_per_vcpu);
+  EXPECT_EQ(safety.max_limited_vm_ratio, standard.policy.safety.max_limited_vm_ratio);
+  EXPECT_EQ(safety.max_changes_per_minute, standard.policy.safety.max_changes_per_minute);
+  EXPECT_EQ(safety.lease, standard.policy.safety.lease);
+  EXPECT_EQ(safety.max_lease, standard.policy.safety.max_lease);
+  EXPECT_EQ(safety.drain_ratio, standard.policy.safety.drain_ratio);
+  EXPECT_EQ(draft.values.safety().allow_write_limits(), standard.policy.safety.allow_write_limits);
+  EXPECT_EQ(safety.allow_cgroupfs_fallback, standard.policy.safety.allow_cgroupfs_fallback);
+}
+
+TEST(ReferenceConfig, ItsExampleOfAClassIsRight) {
+  const Validated shown =
+      validate(with_write_limits_allowed(decode({}, with_keys_made_real(), "hvguard.toml")));
+  ASSERT_EQ(shown.config.policy.classes.size(), 1U);
+  EXPECT_EQ(shown.config.policy.classes[0].name, "example");
+  EXPECT_EQ(shown.config.policy.classes[0].match.max_guest_memory_bytes, std::uint64_t{16} << 30);
 }
 
 TEST(ReferenceConfig, ChangesNothingAsItIs) {
