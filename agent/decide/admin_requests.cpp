@@ -54,19 +54,19 @@ Result<> check_floor(const SafetyConfig& safety, LimitKind kind, std::uint64_t v
   switch (kind) {
     case LimitKind::kReadBytes:
       floor = safety.min_read_bytes;
-      key = "policy.safety.min_read_bytes";
+      key = "safety.min_read_bytes";
       break;
     case LimitKind::kReadOperations:
       floor = safety.min_read_operations;
-      key = "policy.safety.min_read_operations";
+      key = "safety.min_read_operations";
       break;
     case LimitKind::kWriteBytes:
       floor = safety.min_write_bytes;
-      key = "policy.safety.min_write_bytes";
+      key = "safety.min_write_bytes";
       break;
     case LimitKind::kWriteOperations:
       floor = safety.min_write_operations;
-      key = "policy.safety.min_write_operations";
+      key = "safety.min_write_operations";
       break;
     default:
       break;
@@ -98,7 +98,7 @@ Result<> check_lease(const SafetyConfig& safety, Nanoseconds lease) {
     return {};
   }
   return fail(Errc::kInvalid,
-              fmt::format("a limit is set for {} to {} (policy.safety.max_lease), not for {}",
+              fmt::format("a limit is set for {} to {} (safety.max_lease), not for {}",
                           format_duration(kLeastLease),
                           format_duration(safety.max_lease),
                           format_duration(lease)));

@@ -21,13 +21,13 @@ std::string floor_words(const SafetyWorld& world, const Objection& objection, co
   if (wish.kind() == LimitKind::kCpuMax) {
     return fmt::format(
         "{} is below the floor for its vCPUs, {} is taken instead: a manager throttled more could "
-        "hold locks of the kernel for too long ([policy.safety] min_cpu_cores_per_vcpu)",
+        "hold locks of the kernel for too long ([safety] min_cpu_cores_per_vcpu)",
         asked,
         at_least);
   }
   return fmt::format(
       "{} is below the floor, {} is taken instead: what a VM can have in flight must drain within "
-      "{:.0f} % of the hung-task timeout, or killing it could hang the host ([policy.safety])",
+      "{:.0f} % of the hung-task timeout, or killing it could hang the host ([safety])",
       asked,
       at_least,
       world.config().drain_ratio * 100);
@@ -89,11 +89,11 @@ std::string explain(const SafetyWorld& world, const Objection& objection, const 
     case Obstacle::kLeaseEnded:
       return "its lease has ended";
     case Obstacle::kLeaseTooLong:
-      return fmt::format("its lease is longer than {} ([policy.safety] max_lease)",
+      return fmt::format("its lease is longer than {} ([safety] max_lease)",
                          format_duration(world.config().max_lease));
     case Obstacle::kWriteLimit:
       return "write limits are not allowed on this host: a throttled write can hold a journal that "
-             "others wait for ([policy.safety] allow_write_limits)";
+             "others wait for ([safety] allow_write_limits)";
     case Obstacle::kSharedJournal:
       return fmt::format("{} may carry a journal that others write to", device);
     case Obstacle::kSwapDevice:
@@ -123,13 +123,13 @@ std::string explain(const SafetyWorld& world, const Objection& objection, const 
                                format_duration(kThrottleCalmFor));
     case Obstacle::kTooManyVms:
       return fmt::format(
-          "{} of {} VMs may be limited at once, and others are ([policy.safety] "
+          "{} of {} VMs may be limited at once, and others are ([safety] "
           "max_limited_vm_ratio)",
           max_limited_vms(world.config(), world.vm_count()),
           world.vm_count());
     case Obstacle::kTooManyChanges:
       return fmt::format(
-          "{} changes a minute are made already ([policy.safety] "
+          "{} changes a minute are made already ([safety] "
           "max_changes_per_minute)",
           world.config().max_changes_per_minute);
   }

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "guard/log.h"
+#include "guard/own_place.h"
 #include "guard/self_limits.h"
 
 namespace hvguard::guard {
@@ -36,7 +37,7 @@ Daemon::Daemon(DaemonOptions options,
       loop_(std::move(loop)),
       folder_(std::move(folder)),
       inbox_(std::move(inbox)),
-      pipeline_(config),
+      pipeline_(config, read_own_place()),
       publisher_(std::move(outlets.publisher)),
       config_reader_(inbox_, options_.config_path) {
   pipeline_.restore(std::move(outlets.restored));

@@ -24,7 +24,7 @@ POLICY = """
 [policy]
 mode = "{mode}"
 
-[[policy.class]]
+[[vm_class]]
 name = "small"
 vms = ["small-*"]
 memory_high_overhead = "{overhead}"
