@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "ctl/options.h"
 #include "hvguard/v1/agent_service.pb.h"
+#include "hvguard/v1/core_link.pb.h"
 
 namespace hvguard::ctl {
 
@@ -30,6 +31,11 @@ class Backend {
   virtual Result<v1::ListIncidentsResponse> list_incidents(
       const v1::ListIncidentsRequest& request) = 0;
   virtual Result<v1::GetIncidentResponse> get_incident(const v1::GetIncidentRequest& request) = 0;
+  virtual Result<v1::ListLimitsResponse> list_limits(const v1::ListLimitsRequest& request) = 0;
+  virtual Result<v1::ListDecisionsResponse> list_decisions(
+      const v1::ListDecisionsRequest& request) = 0;
+  // A request of AdminService, without its caller; the reply is that of the same method.
+  virtual Result<v1::AdminReply> admin(const v1::AdminCall& call) = 0;
   // Until on_watched says no, or the other side ends: then an error.
   virtual Result<> watch_incidents(const v1::WatchIncidentsRequest& request,
                                    const OnWatched& on_watched) = 0;

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "ctl/limit_command_line.h"
 #include "ctl/views.h"
 
 namespace hvguard::ctl {
@@ -20,6 +21,7 @@ constexpr const char* kFooter =
     "  hvguardctl status\n"
     "  hvguardctl vms --sort io\n"
     "  hvguardctl --json incidents --all | jq '.incidents[].summary'\n"
+    "  hvguardctl why web01\n"
     "  sudo hvguardctl --direct status";
 
 const std::map<std::string, VmOrder> kOrders = {{"name", VmOrder::kName},
@@ -159,6 +161,7 @@ void add_commands(CLI::App& app, Options& options) {
   tasks->add_flag("--all", options.all, "Killable and frozen ones too");
   tasks->add_option("--vm", options.vm, "Only of this VM (name, id or UUID)")->type_name("VM");
   add_incident_commands(app, options);
+  add_limit_commands(app, options);
   add_command(app,
               options,
               Command::kVersion,
@@ -173,7 +176,8 @@ std::variant<Options, Farewell> parse_options(int argc, const char* const* argv)
   Options options;
   double timeout_seconds = 5;
   CLI::App app(
-      "Shows what hvguard knows of this host: its VMs, their disk IO, blocked tasks, incidents.",
+      "Shows what hvguard knows of this host: its VMs, their disk IO, blocked tasks, incidents, "
+      "limits; and tells hvguard what to do.",
       "hvguardctl");
   app.footer(kFooter);
   app.set_version_flag("--version", "hvguardctl " HVGUARD_VERSION, "Show hvguardctl's version");
@@ -182,6 +186,9 @@ std::variant<Options, Farewell> parse_options(int argc, const char* const* argv)
   add_commands(app, options);
   if (auto farewell = read_options(app, argc, argv)) {
     return *std::move(farewell);
+  }
+  if (options.command == Command::kReload && options.reason.empty()) {
+    options.reason = "hvguardctl reload";  // as with `systemctl reload`, which asks for none
   }
   options.timeout = std::chrono::milliseconds(static_cast<int>(timeout_seconds * 1000));
   return options;

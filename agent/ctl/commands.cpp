@@ -1,12 +1,15 @@
 #include "ctl/commands.h"
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "ctl/admin_commands.h"
+#include "ctl/exit_code.h"
 #include "ctl/format.h"
 #include "ctl/json.h"
 #include "ctl/views.h"
@@ -17,23 +20,6 @@ namespace {
 constexpr std::int32_t kPageSize = 1000;
 constexpr int kMaxPages = 1000;  // a server that gives tokens without end is not followed
 constexpr Nanoseconds kStaleAfter = std::chrono::seconds(3);
-
-int exit_code_of(Errc code) {
-  switch (code) {
-    case Errc::kNotFound:
-    case Errc::kGone:
-      return kExitNotFound;
-    case Errc::kDenied:
-      return kExitDenied;
-    case Errc::kUnavailable:
-    case Errc::kTimeout:
-      return kExitUnreachable;
-    case Errc::kInvalid:
-      return kExitUsage;
-    default:
-      return kExitFailed;
-  }
-}
 
 // One run of one command.
 class Run {
@@ -61,8 +47,15 @@ class Run {
         return watch();
       case Command::kVersion:
         return version();
+      case Command::kLimits:
+        return limits();
+      case Command::kWhy:
+        return why();
+      case Command::kMode:
+        return mode();
+      default:
+        return kExitUsage;
     }
-    return kExitUsage;
   }
 
  private:
@@ -175,7 +168,11 @@ class Run {
         warn(listed.error().message);
       }
     }
-    return show_checked(*answer, vm_view(answer->vm(), about, style()));
+    std::string view = vm_view(answer->vm(), about, style());
+    if (!answer->limits().empty()) {
+      view += "\n" + limits_view(answer->limits(), style());
+    }
+    return show_checked(*answer, view);
   }
 
   // --vm takes a name too, filters only an id.
@@ -279,6 +276,89 @@ class Run {
     return watched ? kExitOk : failed(watched.error());
   }
 
+  int limits() {
+    v1::ListLimitsRequest request;
+    if (!options_.vm.empty()) {
+      const auto id = vm_id_of(options_.vm);
+      if (!id) {
+        return failed(id.error());
+      }
+      request.mutable_filter()->set_vm_id(*id);
+    }
+    const auto answer = all_pages<v1::ListLimitsRequest, v1::ListLimitsResponse>(
+        request, &Backend::list_limits, [](v1::ListLimitsResponse& page) {
+          return page.mutable_limits();
+        });
+    if (!answer) {
+      return failed(answer.error());
+    }
+    return show_checked(*answer, limits_view(answer->limits(), style()));
+  }
+
+  int why() {
+    auto answer = why_answer();
+    if (!answer) {
+      return failed(answer.error());
+    }
+    const bool written =
+        context_.out(options_.json ? why_json(*answer) : why_view(*answer, style()));
+    return checked(
+        written ? kExitOk : kExitFailed, answer->vm.has_observe_time(), answer->vm.observe_time());
+  }
+
+  // The VM with its limits, its decisions, and the incidents about it or behind those.
+  Result<WhyAnswer> why_answer() {
+    WhyAnswer answer;
+    v1::GetVmRequest vm;
+    vm.set_vm(options_.subject);
+    auto found = backend_->get_vm(vm);
+    if (!found) {
+      return fail(std::move(found.error()));
+    }
+    answer.vm = std::move(*found);
+    v1::ListDecisionsRequest decisions;
+    decisions.mutable_filter()->set_vm_id(answer.vm.vm().vm_id());
+    auto listed = all_pages<v1::ListDecisionsRequest, v1::ListDecisionsResponse>(
+        decisions, &Backend::list_decisions, [](v1::ListDecisionsResponse& page) {
+          return page.mutable_decisions();
+        });
+    if (!listed) {
+      return fail(std::move(listed.error()));
+    }
+    answer.decisions = std::move(*listed);
+    auto incidents = all_pages<v1::ListIncidentsRequest, v1::ListIncidentsResponse>(
+        v1::ListIncidentsRequest(), &Backend::list_incidents, [](v1::ListIncidentsResponse& page) {
+          return page.mutable_incidents();
+        });
+    if (!incidents) {
+      return fail(std::move(incidents.error()));
+    }
+    std::set<std::string> wanted;
+    for (const v1::Limit& limit : answer.vm.limits()) {
+      wanted.insert(limit.incident_id());
+    }
+    for (const v1::Decision& decision : answer.decisions.decisions()) {
+      wanted.insert(decision.incident_id());
+    }
+    for (v1::Incident& incident : *incidents->mutable_incidents()) {
+      if (incident.vm_id() == answer.vm.vm().vm_id() || wanted.contains(incident.incident_id())) {
+        answer.incidents.push_back(std::move(incident));
+      }
+    }
+    return answer;
+  }
+
+  int mode() {
+    const auto answer = backend_->get_status();
+    if (!answer) {
+      return failed(answer.error());
+    }
+    const v1::Status& status = answer->status();
+    v1::SetModeResponse mode;
+    mode.set_mode(status.agent().mode());
+    return checked(show(mode, mode_view(status)), status.has_observe_time(), status.observe_time());
+  }
+
   // hvguardctl's own version never fails; hvguardd's is told if it can be had.
   int version() {
     const auto answer = backend_->get_status();
@@ -302,7 +382,9 @@ class Run {
 }  // namespace
 
 int run(const Options& options, const Context& context) {
-  return Run(options, context).go();
+  const bool shows_mode = options.command == Command::kMode && options.subject.empty();
+  return is_admin_command(options.command) && !shows_mode ? run_admin(options, context)
+                                                          : Run(options, context).go();
 }
 
 }  // namespace hvguard::ctl

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "ctl/backend.h"
@@ -19,7 +20,10 @@ struct Context {
   std::function<std::unique_ptr<Backend>(const Options&)> gateway;
   std::function<std::unique_ptr<Backend>(const Options&)> direct;
   std::function<WallTime()> now;
-  Style style;  // its `now` is set anew for each view
+  std::function<std::string()> request_id;  // a new one for each request that changes something
+  std::function<void(Nanoseconds)> pause;   // between two looks at what takes time
+  std::function<Result<>()> restore_all;    // hvguard-limits restore, for release --all
+  Style style;                              // its `now` is set anew for each view
   bool is_root = false;
 };
 

@@ -41,6 +41,16 @@ class DirectBackend final : public Backend {
   Result<v1::GetIncidentResponse> get_incident(const v1::GetIncidentRequest& request) override {
     return ask(link::get_incident, request);
   }
+  Result<v1::ListLimitsResponse> list_limits(const v1::ListLimitsRequest& request) override {
+    return ask(link::list_limits, request);
+  }
+  Result<v1::ListDecisionsResponse> list_decisions(
+      const v1::ListDecisionsRequest& request) override {
+    return ask(link::list_decisions, request);
+  }
+  Result<v1::AdminReply> admin(const v1::AdminCall& call) override {
+    return link::call_admin(path_, call, boot_time_now() + timeout_);
+  }
   Result<> watch_incidents(const v1::WatchIncidentsRequest& /*request*/,
                            const OnWatched& /*on_watched*/) override {
     return fail(Errc::kInvalid,

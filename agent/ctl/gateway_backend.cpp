@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "ctl/backend.h"
 #include "ctl/socket_probe.h"
+#include "hvguard/v1/admin_service.grpc.pb.h"
 #include "hvguard/v1/agent_service.grpc.pb.h"
 
 namespace hvguard::ctl {
@@ -47,8 +48,10 @@ class GatewayBackend final : public Backend {
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
     // The socket's path would otherwise be the HTTP/2 authority.
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-    stub_ = v1::AgentService::NewStub(
-        grpc::CreateCustomChannel("unix:" + path_, grpc::InsecureChannelCredentials(), arguments));
+    const auto channel =
+        grpc::CreateCustomChannel("unix:" + path_, grpc::InsecureChannelCredentials(), arguments);
+    stub_ = v1::AgentService::NewStub(channel);
+    admin_stub_ = v1::AdminService::NewStub(channel);
   }
 
   Result<v1::GetStatusResponse> get_status() override {
@@ -70,6 +73,47 @@ class GatewayBackend final : public Backend {
   }
   Result<v1::GetIncidentResponse> get_incident(const v1::GetIncidentRequest& request) override {
     return ask<v1::GetIncidentResponse>(&v1::AgentService::Stub::GetIncident, request);
+  }
+  Result<v1::ListLimitsResponse> list_limits(const v1::ListLimitsRequest& request) override {
+    return ask<v1::ListLimitsResponse>(&v1::AgentService::Stub::ListLimits, request);
+  }
+  Result<v1::ListDecisionsResponse> list_decisions(
+      const v1::ListDecisionsRequest& request) override {
+    return ask<v1::ListDecisionsResponse>(&v1::AgentService::Stub::ListDecisions, request);
+  }
+
+  Result<v1::AdminReply> admin(const v1::AdminCall& call) override {
+    using Stub = v1::AdminService::Stub;
+    v1::AdminReply reply;
+    Result<> done;
+    switch (call.kind_case()) {
+      case v1::AdminCall::kSetLimit:
+        done = change(&Stub::SetLimit, call.set_limit(), *reply.mutable_set_limit());
+        break;
+      case v1::AdminCall::kReleaseLimit:
+        done = change(&Stub::ReleaseLimit, call.release_limit(), *reply.mutable_release_limit());
+        break;
+      case v1::AdminCall::kSetMode:
+        done = change(&Stub::SetMode, call.set_mode(), *reply.mutable_set_mode());
+        break;
+      case v1::AdminCall::kSetCordon:
+        done = change(&Stub::SetCordon, call.set_cordon(), *reply.mutable_set_cordon());
+        break;
+      case v1::AdminCall::kAcknowledgeIncident:
+        done = change(&Stub::AcknowledgeIncident,
+                      call.acknowledge_incident(),
+                      *reply.mutable_acknowledge_incident());
+        break;
+      case v1::AdminCall::kReloadConfig:
+        done = change(&Stub::ReloadConfig, call.reload_config(), *reply.mutable_reload_config());
+        break;
+      case v1::AdminCall::KIND_NOT_SET:
+        return fail(Errc::kInvalid, "the request asks for nothing");
+    }
+    if (!done) {
+      return fail(std::move(done.error()));
+    }
+    return reply;
   }
 
   Result<> watch_incidents(const v1::WatchIncidentsRequest& request,
@@ -93,15 +137,25 @@ class GatewayBackend final : public Backend {
  private:
   template <class Response, class Method, class Request>
   Result<Response> ask(Method method, const Request& request) {
+    Response response;
+    if (auto done = call(*stub_, method, request, response); !done) {
+      return fail(std::move(done.error()));
+    }
+    return response;
+  }
+
+  template <class Method, class Request, class Response>
+  Result<> change(Method method, const Request& request, Response& response) {
+    return call(*admin_stub_, method, request, response);
+  }
+
+  template <class Stub, class Method, class Request, class Response>
+  Result<> call(Stub& stub, Method method, const Request& request, Response& response) const {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() +
                          std::chrono::duration_cast<std::chrono::microseconds>(timeout_));
-    Response response;
-    const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
-    if (!status.ok()) {
-      return fail(explained(status));
-    }
-    return response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    return status.ok() ? Result<>() : Result<>(fail(explained(status)));
   }
 
   Error explained(const grpc::Status& status) const {
@@ -121,6 +175,7 @@ class GatewayBackend final : public Backend {
   const std::string path_;
   const Nanoseconds timeout_;
   std::unique_ptr<v1::AgentService::Stub> stub_;
+  std::unique_ptr<v1::AdminService::Stub> admin_stub_;
 };
 
 }  // namespace

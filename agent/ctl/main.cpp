@@ -1,13 +1,17 @@
 // hvguardctl: the terminal; the rest is in command_line.cpp and commands.cpp.
 #include <cstdio>
 #include <cstdlib>
+#include <random>
+#include <thread>
 
+#include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
+#include "ctl/restore_helper.h"
 
 namespace hvguard::ctl {
 namespace {
@@ -23,6 +27,12 @@ Context make_context(const Options& options) {
   context.direct = make_direct_backend;
   context.now = wall_time_now;
   context.is_root = ::geteuid() == 0;
+  context.request_id = [] {
+    std::random_device device;
+    return fmt::format("ctl-{:08x}{:08x}{:08x}", device(), device(), device());
+  };
+  context.pause = [](Nanoseconds time) { std::this_thread::sleep_for(time); };
+  context.restore_all = [] { return run_restore_helper(HVGUARD_LIMITS_PATH); };
 
   const char* const no_color = std::getenv("NO_COLOR");
   context.style.terminal = ::isatty(STDOUT_FILENO) != 0;

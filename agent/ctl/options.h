@@ -17,6 +17,16 @@ enum class Command {
   kIncidentsShow,
   kIncidentsWatch,
   kVersion,
+  kLimits,
+  kWhy,
+  kLimitSet,
+  kLimitRelease,
+  kMode,
+  kCordon,
+  kUncordon,
+  kAck,
+  kReload,
+  kReleaseAll,
 };
 
 enum class VmOrder { kName, kIo, kCpu, kMemory, kLatency };
@@ -31,13 +41,21 @@ struct Options {
   Nanoseconds timeout = std::chrono::seconds(5);
 
   VmOrder order = VmOrder::kName;
-  std::string filter;              // vms: shell pattern over the name
-  std::string subject;             // vm: name, id or UUID; incidents show: id
-  std::string vm;                  // tasks, incidents: only of this VM
-  bool stack = false;              // tasks
-  bool all = false;                // tasks: killable and frozen ones too; incidents: resolved too
+  std::string filter;   // vms: shell pattern over the name
+  std::string subject;  // vm, why, limit: name, id or UUID; incidents show, ack: id; mode
+  std::string vm;       // tasks, incidents, limits: only of this VM
+  bool stack = false;   // tasks
+  bool all = false;     // tasks: killable and frozen ones too; incidents: resolved too
   std::vector<std::string> kinds;  // incidents
   std::string resume_token;        // incidents watch
+
+  // Of what changes something.
+  std::string limit_kind;  // limit: "read_bytes"; release: empty means all
+  std::string value;       // limit set
+  std::string device;      // limit: "sda" or "8:0"
+  std::string lease;       // limit set: "10m"
+  std::string reason;
+  bool dry_run = false;  // AdminService's validate_only
 };
 
 // Exit codes of hvguardctl; part of its interface (hvguardctl(1)).

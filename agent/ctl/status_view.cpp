@@ -100,6 +100,15 @@ std::string incident_line(const v1::StatusCounts& counts, const Style& style) {
                      part(counts.info_incident_count(), "info", Tone::kPlain));
 }
 
+std::string limit_line(const v1::StatusCounts& counts, const Style& style) {
+  return fmt::format("{} in force, {} only said, {}",
+                     counts.limit_in_force_count(),
+                     counts.dry_run_limit_count(),
+                     painted(counted(counts.failed_limit_count(), "failed"),
+                             counts.failed_limit_count() > 0 ? Tone::kBad : Tone::kPlain,
+                             style));
+}
+
 std::string blocked_line(const v1::StatusCounts& counts) {
   if (!counts.has_blocked_task_count()) {
     return "not known";
@@ -295,6 +304,7 @@ std::string status_view(const v1::Status& status, const Style& style) {
   out += labelled("schedule", advice_line(status.schedule_advice(), style), style);
   out += labelled("incidents", incident_line(counts, style), style);
   out += labelled("VMs", fmt::format("{} running", counts.vm_count()), style);
+  out += labelled("limits", limit_line(counts, style), style);
   out += labelled("blocked", blocked_line(counts), style);
   out += labelled("hung tasks", hung_task_line(host.hung_task_settings()), style);
   out += labelled("memory", memory_line(host), style);

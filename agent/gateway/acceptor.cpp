@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -72,6 +73,15 @@ void Acceptor::cut_connections() {
 
 AcceptorCounts Acceptor::counts() const {
   return {accepted_, denied_, over_limit_, out_of_fds_};
+}
+
+std::vector<pid_t> Acceptor::root_pids() const {
+  std::set<pid_t> pids;
+  const std::lock_guard lock(root_mutex_);
+  for (const auto& [key, pid] : root_connections_) {
+    pids.insert(pid);
+  }
+  return {pids.begin(), pids.end()};
 }
 
 Result<> Acceptor::watch_fd(int fd, std::uint32_t events) const {
@@ -188,6 +198,10 @@ void Acceptor::accept_one(UniqueFd fd) {
   ++connections_by_uid_[peer->uid];
   strangers_count_ += peer->uid != 0 ? 1U : 0U;
   connections_.emplace(key, Connection{std::move(duplicate), peer->uid});
+  if (peer->uid == 0) {
+    const std::lock_guard lock(root_mutex_);
+    root_connections_.emplace(key, peer->pid);
+  }
   handler_(*role, std::move(fd));
 }
 
@@ -229,6 +243,10 @@ void Acceptor::forget(int duplicate) {
   // Closing alone would not end the reports while gRPC's descriptor of the same socket lives.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, duplicate, nullptr);
   connections_.erase(found);
+  if (uid == 0) {
+    const std::lock_guard lock(root_mutex_);
+    root_connections_.erase(duplicate);
+  }
   strangers_count_ -= uid != 0 ? 1U : 0U;
   const auto of_uid = connections_by_uid_.find(uid);
   if (of_uid != connections_by_uid_.end() && --of_uid->second == 0) {

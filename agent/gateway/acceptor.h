@@ -10,9 +10,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -50,6 +52,8 @@ class Acceptor {
   // does not read; this is what makes it give up.
   void cut_connections();
   [[nodiscard]] AcceptorCounts counts() const;
+  // Processes of root that are connected now, each once. Any thread.
+  [[nodiscard]] std::vector<pid_t> root_pids() const;
   // When the thread last went round its loop: for the watchdog.
   [[nodiscard]] BootTime progress_time() const { return {Nanoseconds(progress_.load())}; }
 
@@ -84,6 +88,9 @@ class Acceptor {
   std::atomic<bool> stopping_ = false;
   std::atomic<Nanoseconds::rep> progress_ = 0;
   std::thread thread_;
+
+  mutable std::mutex root_mutex_;
+  std::unordered_map<int, pid_t> root_connections_;  // by duplicate; with root_mutex_
 
   // Of the acceptor's thread.
   std::unordered_map<int, Connection> connections_;  // by duplicate

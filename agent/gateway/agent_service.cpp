@@ -138,6 +138,22 @@ grpc::ServerUnaryReactor* AgentService::GetIncident(grpc::CallbackServerContext*
   });
 }
 
+grpc::ServerUnaryReactor* AgentService::ListLimits(grpc::CallbackServerContext* context,
+                                                   const v1::ListLimitsRequest* request,
+                                                   v1::ListLimitsResponse* response) {
+  return answer(context, slot_, response, [request](const link::Mirror& mirror) {
+    return link::list_limits(mirror, *request);
+  });
+}
+
+grpc::ServerUnaryReactor* AgentService::ListDecisions(grpc::CallbackServerContext* context,
+                                                      const v1::ListDecisionsRequest* request,
+                                                      v1::ListDecisionsResponse* response) {
+  return answer(context, slot_, response, [request](const link::Mirror& mirror) {
+    return link::list_decisions(mirror, *request);
+  });
+}
+
 grpc::ServerWriteReactor<v1::WatchIncidentsResponse>* AgentService::WatchIncidents(
     grpc::CallbackServerContext* /*context*/, const v1::WatchIncidentsRequest* request) {
   return WatchReactor<v1::WatchIncidentsResponse, IncidentHub::Watch>::start(

@@ -33,6 +33,12 @@ class AgentService final : public v1::AgentService::CallbackService {
   grpc::ServerUnaryReactor* GetIncident(grpc::CallbackServerContext* context,
                                         const v1::GetIncidentRequest* request,
                                         v1::GetIncidentResponse* response) override;
+  grpc::ServerUnaryReactor* ListLimits(grpc::CallbackServerContext* context,
+                                       const v1::ListLimitsRequest* request,
+                                       v1::ListLimitsResponse* response) override;
+  grpc::ServerUnaryReactor* ListDecisions(grpc::CallbackServerContext* context,
+                                          const v1::ListDecisionsRequest* request,
+                                          v1::ListDecisionsResponse* response) override;
   grpc::ServerWriteReactor<v1::WatchIncidentsResponse>* WatchIncidents(
       grpc::CallbackServerContext* context, const v1::WatchIncidentsRequest* request) override;
   grpc::ServerWriteReactor<v1::WatchStatusResponse>* WatchStatus(

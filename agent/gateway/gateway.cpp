@@ -54,7 +54,9 @@ Gateway::Gateway(const Options& options)
       watcher_slots_(options.max_watchers),
       incidents_(watcher_slots_, random_instance()),
       statuses_(watcher_slots_),
-      service_(slot_, incidents_, statuses_) {}
+      service_(slot_, incidents_, statuses_),
+      desk_(options.core_socket),
+      admin_service_(desk_, [this] { return acceptor_->root_pids(); }) {}
 
 Gateway::~Gateway() {
   stop();
@@ -69,7 +71,10 @@ Result<std::unique_ptr<Gateway>> Gateway::start(const Options& options) {
   }
   gateway->lock_ = std::move(listener->lock);
 
-  auto server = Server::start(gateway->service_, options.reflection);
+  if (auto started = gateway->desk_.start(); !started) {
+    return fail(std::move(started.error()));
+  }
+  auto server = Server::start({&gateway->service_, &gateway->admin_service_}, options.reflection);
   if (!server) {
     return fail(std::move(server.error()));
   }
@@ -115,6 +120,7 @@ void Gateway::stop() {
   if (core_link_ != nullptr) {
     core_link_->stop();
   }
+  desk_.stop();
   incidents_.close();
   statuses_.close();
   if (server_ != nullptr) {

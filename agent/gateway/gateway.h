@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "gateway/acceptor.h"
+#include "gateway/admin_service.h"
 #include "gateway/agent_service.h"
 #include "gateway/core_link.h"
 #include "gateway/incident_hub.h"
@@ -39,6 +40,8 @@ class Gateway {
   IncidentHub incidents_;
   StatusHub statuses_;
   AgentService service_;
+  AdminDesk desk_;
+  AdminService admin_service_;
   UniqueFd lock_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<CoreLink> core_link_;

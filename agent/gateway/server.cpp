@@ -11,6 +11,7 @@
 
 #include "gateway/authorizer.h"
 #include "gateway/log.h"
+#include "hvguard/v1/admin_service.grpc.pb.h"
 #include "hvguard/v1/agent_service.grpc.pb.h"
 
 namespace hvguard::gateway {
@@ -77,7 +78,8 @@ void log_of_grpc(gpr_log_func_args* args) {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::start(grpc::Service& service, bool reflection) {
+Result<std::unique_ptr<Server>> Server::start(const std::vector<grpc::Service*>& services,
+                                              bool reflection) {
   grpc::EnableDefaultHealthCheckService(true);
   if (reflection) {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -91,7 +93,9 @@ Result<std::unique_ptr<Server>> Server::start(grpc::Service& service, bool refle
             grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
             credentials_of(role, reflection));
   }
-  builder.RegisterService(&service);
+  for (grpc::Service* const service : services) {
+    builder.RegisterService(service);
+  }
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {
     return fail(Errc::kInternal, "gRPC did not start; its own message is in the log");
@@ -110,6 +114,7 @@ void Server::set_serving(bool serving) {
   auto* health = server_->GetHealthCheckService();
   health->SetServingStatus("", serving);
   health->SetServingStatus(v1::AgentService::service_full_name(), serving);
+  health->SetServingStatus(v1::AdminService::service_full_name(), serving);
 }
 
 void Server::shutdown(Nanoseconds within) {

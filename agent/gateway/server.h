@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <vector>
 
 #include <grpcpp/grpcpp.h>
 
@@ -16,8 +17,9 @@ namespace hvguard::gateway {
 
 class Server {
  public:
-  // The service must outlive the server. Health starts as NOT_SERVING.
-  static Result<std::unique_ptr<Server>> start(grpc::Service& service, bool reflection);
+  // The services must outlive the server. Health starts as NOT_SERVING.
+  static Result<std::unique_ptr<Server>> start(const std::vector<grpc::Service*>& services,
+                                               bool reflection);
 
   // Takes a connection over. The acceptor's thread.
   void take(Role role, UniqueFd connection);

@@ -1,5 +1,8 @@
 #include "guard/audit.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "model/names.h"
@@ -74,6 +77,22 @@ void Audit::sources(const Snapshot& snapshot) {
                    publish::safe_line(source.detail, kMaxLoggedBytes));
     }
     known = source.state;
+  }
+}
+
+void Audit::decisions(const std::vector<Decision>& decisions, const publish::Labels& labels) {
+  for (std::size_t i = 0; i < std::min(decisions.size(), kMaxDecisionRecords); ++i) {
+    const Decision& decision = decisions[i];
+    const auto name = decision.vm ? labels.vms.find(*decision.vm) : labels.vms.end();
+    record(publish::audit_record(decision, name == labels.vms.end() ? "" : name->second));
+  }
+  if (decisions.size() > kMaxDecisionRecords) {
+    const std::size_t more = decisions.size() - kMaxDecisionRecords;
+    record(
+        {.kind = publish::AuditKind::kDecision,
+         .priority = publish::Priority::kNotice,
+         .message = fmt::format("{} more decisions of the same moment, not told one by one", more),
+         .fields = {{"HVGUARD_MORE", std::to_string(more)}}});
   }
 }
 

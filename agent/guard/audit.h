@@ -13,8 +13,12 @@
 #include "model/incident.h"
 #include "model/snapshot.h"
 #include "publish/journal.h"
+#include "publish/to_proto_limit.h"
 
 namespace hvguard::guard {
+
+// Of one tick: a record costs some microseconds of the loop's 10 ms.
+inline constexpr std::size_t kMaxDecisionRecords = 100;
 
 class Audit {
  public:
@@ -26,6 +30,8 @@ class Audit {
   void record(const publish::AuditRecord& record);
   void changes(const std::vector<IncidentChange>& changes);
   void sources(const Snapshot& snapshot);
+  // Those of one tick; at most kMaxDecisionRecords one by one, the rest as a number.
+  void decisions(const std::vector<Decision>& decisions, const publish::Labels& labels);
   [[nodiscard]] std::uint64_t dropped_count() const { return journal_.dropped_count(); }
 
  private:

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "guard/log.h"
+#include "publish/admin_reply.h"
 #include "publish/frame.h"
 
 namespace hvguard::guard {
@@ -68,11 +69,43 @@ void Publisher::publish(const TickResult& result,
   save(result);
   collect_figures(handler_times);
   const publish::ClockPair now{boot_time_now(), wall_time_now()};
-  auto frame =
-      publish::encode_frame(publish::frame_content(result, figures_, ++frame_number_, now));
+  if (result.snapshot) {
+    snapshot_ = result.snapshot;
+  }
+  remember(result.decisions, publish::clocks_of(result, now));
+  publish::FrameContent content = publish::frame_content(result, figures_, ++frame_number_, now);
+  content.decisions.assign(decisions_.decisions().begin(), decisions_.decisions().end());
+  auto frame = publish::encode_frame(std::move(content));
   figures_.drops.trimmed_count += frame->trimmed_count;
   server_->publish(std::move(frame));
   figures_.step_duration = boot_time_now() - step_start;
+}
+
+void Publisher::on_admin(std::function<Result<AdminAnswer>(const AdminRequest&)> handler) {
+  server_->on_admin([this, judge = std::move(handler)](const AdminRequest& request) {
+    const std::uint64_t reload_count = figures_.reload_count;
+    const Result<AdminAnswer> answer = judge(request);
+    audit_.record(publish::audit_record(request, answer));
+    return publish::admin_reply(request,
+                                answer,
+                                reload_count,
+                                publish::labels_of(snapshot_.get()),
+                                {boot_time_now(), wall_time_now()});
+  });
+}
+
+void Publisher::remember(const std::vector<Decision>& decisions, const publish::ClockPair& clocks) {
+  if (decisions.empty()) {
+    return;
+  }
+  const publish::Labels labels = publish::labels_of(snapshot_.get());
+  std::vector<Decision> fresh;
+  for (const Decision& decision : decisions) {
+    if (decisions_.add(decision, labels, clocks)) {
+      fresh.push_back(decision);
+    }
+  }
+  audit_.decisions(fresh, labels);
 }
 
 void Publisher::count_tick(const Snapshot& snapshot) {

@@ -12,6 +12,7 @@
 #include "model/tick_result.h"
 #include "publish/agent_figures.h"
 #include "publish/core_server.h"
+#include "publish/decision_log.h"
 #include "publish/saved_state.h"
 
 namespace hvguard::guard {
@@ -30,7 +31,14 @@ class Publisher {
                bool fresh,
                const HandlerTimes& handler_times,
                BootTime step_start);
-  void set_reload_error(std::string error) { figures_.reload_error = std::move(error); }
+  // A reload ended; `error` is empty if it worked.
+  void set_reload_error(std::string error) {
+    figures_.reload_error = std::move(error);
+    ++figures_.reload_count;
+  }
+  // Called on the loop with each request to change something, parsed and bounded; must not block.
+  // Each is recorded in the audit trail with its answer.
+  void on_admin(std::function<Result<AdminAnswer>(const AdminRequest&)> handler);
   // Called on the loop with each report of hvguard-spool.
   void on_spool_report(std::function<void(SpoolReport)> handler) {
     server_->on_spool_report(std::move(handler));
@@ -42,12 +50,15 @@ class Publisher {
   void count_tick(const Snapshot& snapshot);
   void collect_figures(const HandlerTimes& handler_times);
   void save(const TickResult& result);
+  void remember(const std::vector<Decision>& decisions, const publish::ClockPair& clocks);
 
   Audit audit_;
   std::unique_ptr<publish::CoreServer> server_;
   publish::StateFile state_file_;
   BootId boot_id_;
   publish::AgentFigures figures_;
+  publish::DecisionLog decisions_;
+  std::shared_ptr<const Snapshot> snapshot_;  // the latest: for names of VMs and devices
   std::uint64_t frame_number_ = 0;
   std::uint64_t last_tick_ = 0;
   std::size_t saved_incident_count_ = 0;

@@ -10,11 +10,15 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/text.h"
+
 namespace hvguard::link {
 namespace {
 
 constexpr std::uint32_t kProtocolVersion = 1;
 constexpr int kFullBacklogRetryMs = 20;
+constexpr std::size_t kMaxErrorBytes = 1024;
+constexpr std::size_t kMaxAdminRequestBytes = 4096;  // what hvguardd takes
 
 enum class Readiness { kReady, kWoken, kTimedOut };
 
@@ -102,7 +106,101 @@ Result<> send_request(int fd, const v1::CoreRequest& request, const std::string&
   return {};
 }
 
+Result<UniqueFd> connect_and_send(const std::string& path,
+                                  const v1::CoreRequest& request,
+                                  BootTime deadline,
+                                  int wake_fd) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) {
+    return fail_errno(errno, "make a socket");
+  }
+  if (auto connected = connect_until(fd.get(), path, deadline, wake_fd); !connected) {
+    return fail(std::move(connected.error()));
+  }
+  if (auto sent = send_request(fd.get(), request, path); !sent) {
+    return fail(std::move(sent.error()));
+  }
+  return fd;
+}
+
+// One packet, or the error that stands in its place.
+Result<std::string> receive_packet(int fd, BootTime deadline, int wake_fd) {
+  std::string buffer(kMaxPacketBytes + 1, '\0');
+  for (;;) {
+    const auto ready = wait_for(fd, POLLIN, wake_fd, deadline);
+    if (!ready) {
+      return fail(ready.error());
+    }
+    if (*ready == Readiness::kWoken) {
+      return fail(Errc::kUnavailable, "this program is stopping: the request may be done all the same");
+    }
+    if (*ready == Readiness::kTimedOut) {
+      return fail(Errc::kTimeout,
+                  "hvguardd did not answer in time: it may have done it all the same. Send it "
+                  "again with the same request_id; `systemctl status hvguardd`");
+    }
+    const ssize_t size = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (size < 0 && (errno == EINTR || errno == EAGAIN)) {
+      continue;
+    }
+    if (size <= 0) {
+      return fail(Errc::kUnavailable,
+                  "hvguardd closed the connection: `systemctl status hvguardd`");
+    }
+    buffer.resize(static_cast<std::size_t>(size));
+    return buffer;
+  }
+}
+
+// By the name that to_string(Errc) gives.
+Errc errc_named(std::string_view name) {
+  for (int i = 0; i < static_cast<int>(Errc::kInternal); ++i) {
+    if (to_string(static_cast<Errc>(i)) == name) {
+      return static_cast<Errc>(i);
+    }
+  }
+  return Errc::kInternal;
+}
+
 }  // namespace
+
+Result<v1::AdminReply> call_admin(const std::string& path,
+                                  const v1::AdminCall& call,
+                                  BootTime deadline,
+                                  int wake_fd) {
+  v1::CoreRequest request;
+  request.set_protocol_version(kProtocolVersion);
+  *request.mutable_admin() = call;
+  if (request.ByteSizeLong() > kMaxAdminRequestBytes) {
+    return fail(Errc::kInvalid,
+                fmt::format("the request has more than {} bytes: shorten its reason and ids",
+                            kMaxAdminRequestBytes));
+  }
+  const auto fd = connect_and_send(path, request, deadline, wake_fd);
+  if (!fd) {
+    return fail(fd.error());
+  }
+  const auto bytes = receive_packet(fd->get(), deadline, wake_fd);
+  if (!bytes) {
+    return fail(bytes.error());
+  }
+  v1::CorePacket packet;
+  if (!packet.ParseFromString(*bytes) || !(packet.has_error() || packet.has_admin_reply())) {
+    return fail(Errc::kInternal,
+                "hvguardd answered with something else: are hvguardd and this program of the same "
+                "version?");
+  }
+  if (packet.has_error()) {
+    return fail(
+        Errc::kUnavailable,
+        fmt::format("hvguardd refused: {}", safe_text(packet.error().message(), kMaxErrorBytes)));
+  }
+  v1::AdminReply& reply = *packet.mutable_admin_reply();
+  if (reply.has_error()) {
+    return fail(errc_named(reply.error().code()), reply.error().message());
+  }
+  return std::move(reply);
+}
 
 Result<CoreConnection> CoreConnection::open(const std::string& path,
                                             Want want,
@@ -133,17 +231,11 @@ Result<CoreConnection> CoreConnection::ask(const std::string& path,
                                            Contents contents,
                                            BootTime deadline,
                                            int wake_fd) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) {
-    return fail_errno(errno, "make a socket");
+  auto fd = connect_and_send(path, request, deadline, wake_fd);
+  if (!fd) {
+    return fail(std::move(fd.error()));
   }
-  if (auto connected = connect_until(fd.get(), path, deadline, wake_fd); !connected) {
-    return fail(std::move(connected.error()));
-  }
-  if (auto sent = send_request(fd.get(), request, path); !sent) {
-    return fail(std::move(sent.error()));
-  }
-  return CoreConnection(std::move(fd), contents);
+  return CoreConnection(*std::move(fd), contents);
 }
 
 Result<std::optional<Frame>> CoreConnection::next(BootTime deadline, int wake_fd) {

@@ -19,6 +19,14 @@ namespace hvguard::link {
 
 enum class Want { kOneFrame, kEveryFrame };
 
+// Asks hvguardd to change something, on a connection of its own. An AdminReply that is an error
+// becomes that error; kInvalid if the call is too large; kTimeout if there is none by the deadline:
+// it may be done all the same.
+Result<v1::AdminReply> call_admin(const std::string& path,
+                                  const v1::AdminCall& call,
+                                  BootTime deadline,
+                                  int wake_fd = -1);
+
 class CoreConnection {
  public:
   // kTimeout at the deadline, or as soon as wake_fd (-1: none) is readable.

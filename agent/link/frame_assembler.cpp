@@ -84,6 +84,8 @@ void FrameAssembler::append(v1::FramePart&& part) {
   if (contents_ == Contents::kStatusAndIncidents) {
     part.clear_vms();
     part.clear_blocked_tasks();
+    part.clear_limits();
+    part.clear_decisions();
     if (part.has_status()) {
       part.mutable_status()->mutable_host()->clear_devices();
     }
@@ -97,6 +99,8 @@ void FrameAssembler::append(v1::FramePart&& part) {
   move_all(*part.mutable_vms(), frame_->vms);
   move_all(*part.mutable_blocked_tasks(), frame_->blocked_tasks);
   move_all(*part.mutable_incidents(), frame_->incidents);
+  move_all(*part.mutable_limits(), frame_->limits);
+  move_all(*part.mutable_decisions(), frame_->decisions);
   frame_->trimmed_count += part.trimmed_count();
   ++next_part_;
 }

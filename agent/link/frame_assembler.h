@@ -22,6 +22,8 @@ struct Frame {
   std::vector<v1::Vm> vms;
   std::vector<v1::BlockedTask> blocked_tasks;
   std::vector<v1::Incident> incidents;
+  std::vector<v1::Limit> limits;
+  std::vector<v1::Decision> decisions;
   std::uint64_t trimmed_count = 0;  // see FramePart.trimmed_count
 };
 
@@ -34,7 +36,7 @@ inline constexpr std::size_t kMaxFrameBytes = 24 * 1024 * 1024;
 // What the reader needs of frames. Who needs little also holds little, whatever hvguardd sends.
 enum class Contents {
   kAll,
-  kStatusAndIncidents,  // without disks, and incidents without evidence
+  kStatusAndIncidents,  // without disks and limits, and incidents without evidence
 };
 
 class FrameAssembler {

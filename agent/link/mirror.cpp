@@ -1,6 +1,8 @@
 #include "link/mirror.h"
 
 #include <algorithm>
+#include <functional>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -37,6 +39,14 @@ bool incident_before(const SharedIncident& a, const SharedIncident& b) {
   return a_time != b_time ? a_time > b_time : a->incident_id() < b->incident_id();
 }
 
+auto limit_key(const v1::Limit& limit) {
+  return std::make_tuple(std::string_view(limit.vm_name()),
+                         std::string_view(limit.vm_id()),
+                         static_cast<int>(limit.kind()),
+                         limit.device().major(),
+                         limit.device().minor());
+}
+
 std::vector<MirroredVm> take_vms(std::vector<v1::Vm>&& vms) {
   std::vector<MirroredVm> out(vms.size());
   for (std::size_t i = 0; i < vms.size(); ++i) {
@@ -71,6 +81,10 @@ std::shared_ptr<const Mirror> build_mirror(Frame&& frame, const Mirror* previous
   mirror->vms = take_vms(std::move(frame.vms));
   mirror->blocked_tasks = std::move(frame.blocked_tasks);
   std::sort(mirror->blocked_tasks.begin(), mirror->blocked_tasks.end(), task_before);
+  mirror->limits = std::move(frame.limits);
+  std::ranges::sort(mirror->limits, {}, limit_key);
+  mirror->decisions = std::move(frame.decisions);
+  std::ranges::sort(mirror->decisions, std::greater<>(), &v1::Decision::sequence);
 
   IncidentList incidents;
   incidents.reserve(frame.incidents.size());

@@ -13,6 +13,7 @@
 
 #include "base/time.h"
 #include "hvguard/v1/incident.pb.h"
+#include "hvguard/v1/limit.pb.h"
 #include "hvguard/v1/status.pb.h"
 #include "hvguard/v1/vm.pb.h"
 #include "link/frame_assembler.h"
@@ -36,6 +37,8 @@ struct Mirror {
   v1::Status status;
   std::vector<MirroredVm> vms;                    // by name, then id
   std::vector<v1::BlockedTask> blocked_tasks;     // longest blocked first; unknown since when last
+  std::vector<v1::Limit> limits;                  // by VM name, then id, kind and device
+  std::vector<v1::Decision> decisions;            // newest first
   std::shared_ptr<const IncidentList> incidents;  // open first, newest first in each group
   std::map<std::string, std::size_t, std::less<>> incident_by_id;  // index into incidents
   std::map<std::string, v1::IncidentEvidence, std::less<>> evidence_by_incident;

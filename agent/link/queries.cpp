@@ -11,35 +11,13 @@
 
 #include "base/parse.h"
 #include "base/text.h"
-#include "link/page_token.h"
+#include "link/paging.h"
 
 namespace hvguard::link {
 namespace {
 
-constexpr std::size_t kMaxTextBytes = 512;  // of one text in a request
 constexpr int kMaxFilterKinds = 64;
 constexpr std::size_t kMaxNamedMatches = 5;  // ids named in "fits several"
-
-Result<> check_text(std::string_view field, std::string_view text) {
-  if (text.size() > kMaxTextBytes) {
-    return fail(
-        Errc::kInvalid,
-        fmt::format(
-            "{} is {} bytes long: at most {} are allowed", field, text.size(), kMaxTextBytes));
-  }
-  return {};
-}
-
-Result<std::size_t> page_size(std::int32_t wanted) {
-  if (wanted < 0) {
-    return fail(
-        Errc::kInvalid,
-        fmt::format(
-            "page_size is {}: it must not be negative; 0 means {}", wanted, kDefaultPageSize));
-  }
-  const std::int32_t size = wanted == 0 ? kDefaultPageSize : std::min(wanted, kMaxPageSize);
-  return static_cast<std::size_t>(size);
-}
 
 // The sort keys of the three lists, as text: for page tokens.
 using Key = std::vector<std::string>;
@@ -69,62 +47,6 @@ Key incident_key(const v1::Incident& incident) {
               std::numeric_limits<std::int64_t>::max() - std::max<std::int64_t>(time.seconds(), 0),
               999'999'999 - std::clamp(time.nanos(), 0, 999'999'999)),
           incident.incident_id()};
-}
-
-// Walks a sorted list from behind the token's key; `add` puts an item into the answer.
-// The list's order and the keys' order are the same, so keys are compared as text.
-template <class List, class KeyOf, class Fits, class Add>
-Result<std::string> fill_page(const List& list,
-                              const std::string& question,
-                              std::int32_t wanted,
-                              const std::string& token,
-                              KeyOf key_of,
-                              Fits fits_filter,
-                              Add add) {
-  const auto size = page_size(wanted);
-  if (!size) {
-    return fail(size.error());
-  }
-  auto item = list.begin();
-  if (!token.empty()) {
-    const std::size_t key_size = list.empty() ? 0 : key_of(*list.begin()).size();
-    if (list.empty()) {
-      return std::string();  // all that was there has gone since the last page
-    }
-    const auto after = read_page_token(question, token, key_size);
-    if (!after) {
-      return fail(after.error());
-    }
-    item = std::partition_point(
-        list.begin(), list.end(), [&](const auto& each) { return key_of(each) <= *after; });
-  }
-
-  std::size_t count = 0;
-  std::size_t bytes = 0;
-  auto last = list.end();
-  for (; item != list.end(); ++item) {
-    if (!fits_filter(*item)) {
-      continue;
-    }
-    if (count == *size || (count > 0 && bytes > kMaxPageBytes)) {
-      return make_page_token(question, key_of(*last));
-    }
-    bytes += add(*item);
-    ++count;
-    last = item;
-  }
-  return std::string();
-}
-
-template <class Filter>
-std::string question_of(std::string_view method, const Filter& filter) {
-  return fmt::format("{}\n{}", method, filter.SerializeAsString());
-}
-
-template <class Message>
-std::size_t add_copy(google::protobuf::RepeatedPtrField<Message>& to, const Message& item) {
-  *to.Add() = item;
-  return item.ByteSizeLong();
 }
 
 tl::unexpected<Error> several_vms(const std::string& name, const std::vector<std::string>& ids) {
@@ -214,6 +136,11 @@ Result<v1::GetVmResponse> get_vm(const Mirror& mirror, const v1::GetVmRequest& r
   v1::GetVmResponse response;
   *response.mutable_vm() = found->vm;
   *response.mutable_vm()->mutable_device_ios() = found->device_ios;
+  for (const v1::Limit& limit : mirror.limits) {
+    if (limit.vm_id() == found->vm.vm_id()) {
+      *response.add_limits() = limit;
+    }
+  }
   *response.mutable_observe_time() = mirror.status.observe_time();
   return response;
 }
@@ -302,6 +229,7 @@ Result<v1::GetIncidentResponse> get_incident(const Mirror& mirror,
   if (evidence != mirror.evidence_by_incident.end()) {
     *response.mutable_incident()->mutable_evidence() = evidence->second;
   }
+  add_answers_to(mirror, found->first, response);
   *response.mutable_observe_time() = mirror.status.observe_time();
   return response;
 }

@@ -31,7 +31,8 @@ struct AgentFigures {
   Nanoseconds step_duration{0};          // of the tick before this one
   Nanoseconds max_handler_duration{0};
   std::array<std::uint64_t, kHandlerTimeBuckets> handler_time_buckets{};
-  std::string reload_error;  // empty: the last reload worked, or there was none
+  std::string reload_error;        // empty: the last reload worked, or there was none
+  std::uint64_t reload_count = 0;  // reloads that ended, refused ones included
   Drops drops;
 };
 

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "publish/admin_reply.h"
 #include "publish/core_request.h"
 
 namespace hvguard::publish {
@@ -122,7 +123,7 @@ struct CoreServer::Client {
   std::uint64_t id = 0;
   UniqueFd fd;
   Peer peer = Peer::kRoot;
-  bool may_attach = false;  // as the spool
+  CoreSender sender;
   bool requested = false;
   bool subscribed = false;
   std::shared_ptr<const Frame> sending;  // next_packet of it goes out next
@@ -219,7 +220,7 @@ bool CoreServer::accept_one() {
     send_refusal(fd.get(), *why);
     return true;
   }
-  admit(std::move(fd), peer.uid);
+  admit(std::move(fd), peer);
   return true;
 }
 
@@ -275,7 +276,7 @@ std::optional<std::string> CoreServer::refusal(uid_t uid) const {
   return std::nullopt;
 }
 
-void CoreServer::admit(UniqueFd fd, uid_t uid) {
+void CoreServer::admit(UniqueFd fd, const ucred& peer) {
   // A host may be tuned to less than one packet; where the limit is lower still, so be it.
   static_cast<void>(
       ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof(kSendBufferBytes)));
@@ -283,8 +284,10 @@ void CoreServer::admit(UniqueFd fd, uid_t uid) {
   auto client = std::make_unique<Client>();
   client->id = id;
   client->fd = std::move(fd);
-  client->peer = peer_of(uid).value_or(Peer::kGateway);
-  client->may_attach = uid == 0 || options_.spool_uid == uid;
+  client->peer = peer_of(peer.uid).value_or(Peer::kSpool);
+  client->sender = {.may_attach = peer.uid == 0 || options_.spool_uid == peer.uid,
+                    .may_change = peer.uid == 0 || options_.gateway_uid == peer.uid,
+                    .name = fmt::format("uid {}, pid {}", peer.uid, peer.pid)};
   auto source =
       EventSource::io(event_, client->fd.get(), EPOLLIN, [this, id](std::uint32_t events) {
         on_client(id, events);
@@ -333,20 +336,54 @@ void CoreServer::on_request(Client& client) {
     return;
   }
   const auto kept = std::min(static_cast<std::size_t>(size), buffer.size());
-  auto request = parse_core_request({buffer.data(), kept}, client.may_attach);
+  auto request = parse_core_request({buffer.data(), kept}, client.sender);
   if (!request) {
     refuse(client, request.error().message);
     return;
   }
   client.requested = true;
-  client.subscribed = request->kind != CoreRequestKind::kGetFrame;
   client.deadline.set_enabled(false);
+  if (request->admin) {
+    on_admin_request(client, *request->admin);
+    return;
+  }
+  client.subscribed = request->kind != CoreRequestKind::kGetFrame;
   if (request->report && spool_handler_) {
     spool_handler_(*std::move(request->report));
   }
   if (latest_) {
     offer(client, latest_);
   }
+}
+
+// Answers and closes. A client that does not take its one packet is closed like any other.
+void CoreServer::on_admin_request(Client& client, const Result<AdminRequest>& request) {
+  v1::AdminReply reply;
+  if (!allow_admin(client.peer)) {
+    reply = admin_error({Errc::kExhausted, 0, "too many requests: try again in some seconds"});
+  } else if (!request) {
+    reply = admin_error(request.error());
+  } else if (!admin_handler_) {
+    reply = admin_error({Errc::kUnavailable, 0, "hvguardd is only starting: try again"});
+  } else {
+    reply = admin_handler_(*request);
+  }
+  refused_request_count_ += !request || reply.error().code() == to_string(Errc::kExhausted);
+  offer(client,
+        std::make_shared<const Frame>(
+            Frame{.packets = {encode_admin_reply(std::move(reply))}, .trimmed_count = 0}));
+}
+
+// One bucket for each kind of client: the gateway cannot use up what root has.
+bool CoreServer::allow_admin(Peer peer) {
+  const BootTime now = boot_time_now();
+  BootTime& full = admin_full_time_[peer];
+  const BootTime next = std::max(full, now) + kAdminInterval;
+  if (next - now > kAdminBurst * kAdminInterval) {
+    return false;
+  }
+  full = next;
+  return true;
 }
 
 void CoreServer::refuse(Client& client, std::string_view why) {

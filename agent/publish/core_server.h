@@ -8,6 +8,9 @@
 //   kMaxSpoolClients, so that root always finds a place.
 // - A client sends one request within kRequestDeadline. Anything else is refused with a CoreError,
 //   counted, and closed.
+// - A request to change something is answered at once and the connection closed. Of each kind of
+//   client at most kAdminBurst at once, then one in kAdminInterval: the rest is refused and
+//   counted.
 // - Each client has at most one frame under way and one waiting. A frame that would wait behind
 //   another replaces it, and is counted. A client that takes no packet for kStallDeadline while one
 //   waits is closed.
@@ -22,10 +25,12 @@
 #include <optional>
 #include <string>
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "base/fd.h"
 #include "base/time.h"
+#include "model/admin_request.h"
 #include "model/boot_record.h"
 #include "publish/event_source.h"
 #include "publish/frame.h"
@@ -36,6 +41,8 @@ inline constexpr std::size_t kMaxClients = 10;
 inline constexpr std::size_t kMaxGatewayClients = 6;
 inline constexpr std::size_t kMaxSpoolClients = 2;  // one that hangs with its disk, and a new one
 inline constexpr std::uint32_t kMaxAcceptsPerSecond = 64;
+inline constexpr int kAdminBurst = 20;
+inline constexpr Nanoseconds kAdminInterval = std::chrono::milliseconds(500);
 
 struct CoreServerOptions {
   std::string path = {};
@@ -65,6 +72,12 @@ class CoreServer {
     spool_handler_ = std::move(handler);
   }
 
+  // Called with each request to change something, parsed and bounded; must not block. Without it
+  // they are refused.
+  void on_admin(std::function<v1::AdminReply(const AdminRequest&)> handler) {
+    admin_handler_ = std::move(handler);
+  }
+
   [[nodiscard]] std::uint64_t skipped_frame_count() const { return skipped_frame_count_; }
   [[nodiscard]] std::uint64_t refused_request_count() const { return refused_request_count_; }
   [[nodiscard]] std::size_t client_count() const { return clients_.size(); }
@@ -80,9 +93,11 @@ class CoreServer {
   void pause_listening();
   [[nodiscard]] std::optional<Peer> peer_of(uid_t uid) const;
   [[nodiscard]] std::optional<std::string> refusal(uid_t uid) const;
-  void admit(UniqueFd fd, uid_t uid);
+  void admit(UniqueFd fd, const ucred& peer);
   void on_client(std::uint64_t id, std::uint32_t revents);
   void on_request(Client& client);
+  void on_admin_request(Client& client, const Result<AdminRequest>& request);
+  [[nodiscard]] bool allow_admin(Peer peer);
   void refuse(Client& client, std::string_view why);
   void offer(Client& client, const std::shared_ptr<const Frame>& frame);
   void send_pending(Client& client);
@@ -99,6 +114,8 @@ class CoreServer {
   BootTime accept_window_start_;
   std::uint32_t accepts_in_window_ = 0;
   std::function<void(SpoolReport)> spool_handler_;
+  std::function<v1::AdminReply(const AdminRequest&)> admin_handler_;
+  std::map<Peer, BootTime> admin_full_time_;  // when the burst of that kind is whole again
   std::shared_ptr<const Frame> latest_;
   std::uint64_t skipped_frame_count_ = 0;
   std::uint64_t refused_request_count_ = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "publish/to_proto_limit.h"
 
 namespace hvguard::publish {
 namespace {
@@ -41,6 +42,15 @@ std::uint32_t trim(v1::Incident& incident) {
 std::uint32_t trim(v1::BlockedTask& task) {
   task.clear_stack();
   return 1;
+}
+
+// Their texts are bounded: they always fit.
+std::uint32_t trim(v1::Limit& /*limit*/) {
+  return 0;
+}
+
+std::uint32_t trim(v1::Decision& /*decision*/) {
+  return 0;
 }
 
 // Fills one part after the other; a part is closed when the next item does not fit.
@@ -135,6 +145,8 @@ FrameContent frame_content(const TickResult& result,
   content.status = status_to_proto(result, agent, now);
   content.vms = vms_to_proto(result);
   content.blocked_tasks = blocked_tasks_to_proto(result);
+  content.limits = limits_to_proto(result, now);
+  count_limits(content.limits, *content.status.mutable_counts());
   const ClockPair clocks = clocks_of(result, now);
   const DeviceNames names = device_names(result);
   content.incidents.reserve(result.incidents.size());
@@ -152,6 +164,9 @@ std::shared_ptr<const Frame> encode_frame(FrameContent content) {
              [](v1::FramePart& part) { return part.add_blocked_tasks(); });
   cutter.add(std::move(content.incidents),
              [](v1::FramePart& part) { return part.add_incidents(); });
+  cutter.add(std::move(content.limits), [](v1::FramePart& part) { return part.add_limits(); });
+  cutter.add(std::move(content.decisions),
+             [](v1::FramePart& part) { return part.add_decisions(); });
   return std::move(cutter).finish();
 }
 

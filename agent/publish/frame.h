@@ -30,9 +30,12 @@ struct FrameContent {
   std::vector<v1::Vm> vms;
   std::vector<v1::BlockedTask> blocked_tasks;
   std::vector<v1::Incident> incidents;
+  std::vector<v1::Limit> limits;
+  std::vector<v1::Decision> decisions;
 };
 
-// `number` counts frames from 1. `now` is only used where the result has no Snapshot.
+// `number` counts frames from 1. `now` is only used where the result has no Snapshot. Decisions are
+// not the result's alone: the caller adds what a DecisionLog remembers.
 [[nodiscard]] FrameContent frame_content(const TickResult& result,
                                          const AgentFigures& agent,
                                          std::uint64_t number,

@@ -80,6 +80,12 @@ std::string_view message_id(AuditKind kind) {
       return "41e364dab50d484d8d7761ef9a646677";
     case AuditKind::kSourceBack:
       return "9130194dd8324eeaa11e7bf4443f5a59";
+    case AuditKind::kDecision:
+      return "2b7421b6f1334dcbad9000080724b099";
+    case AuditKind::kAdminDone:
+      return "84b68d67301349d391a9a58117b4e746";
+    case AuditKind::kAdminRefused:
+      return "9608241e207d4433a02c669f8b34abe8";
   }
   return {};
 }

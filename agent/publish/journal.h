@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "model/admin_request.h"
 #include "model/incident.h"
+#include "model/limit.h"
 
 namespace hvguard::publish {
 
@@ -28,8 +30,11 @@ enum class AuditKind {
   kStopped,
   kSourceLost,
   kSourceBack,
+  kDecision,
+  kAdminDone,
+  kAdminRefused,
 };
-inline constexpr std::size_t kAuditKindCount = 9;
+inline constexpr std::size_t kAuditKindCount = 12;
 
 // 32 hexadecimal digits, as journalctl MESSAGE_ID= takes it.
 [[nodiscard]] std::string_view message_id(AuditKind kind);
@@ -48,6 +53,11 @@ struct AuditRecord {
 // where the incident is about one.
 [[nodiscard]] AuditRecord audit_record(const IncidentChange& change);
 [[nodiscard]] AuditRecord audit_record(const SourceStatus& source);
+// What was chosen, on which VM and setting, and why. `vm_name` may be empty.
+[[nodiscard]] AuditRecord audit_record(const Decision& decision, std::string_view vm_name);
+// Who asked for what and why, and what came of it.
+[[nodiscard]] AuditRecord audit_record(const AdminRequest& request,
+                                       const Result<AdminAnswer>& answer);
 
 // The record as one datagram. All values are safe text and bounded, so no value holds a line end.
 [[nodiscard]] std::string encode_audit(const AuditRecord& record);

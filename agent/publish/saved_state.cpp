@@ -1,5 +1,6 @@
 #include "publish/saved_state.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "publish/safe_line.h"
 #include "publish/to_proto.h"
 
 namespace hvguard::publish {
@@ -38,6 +40,12 @@ std::optional<IncidentKind> kind_from(v1::Incident::Kind value) {
 
 BootTime boot_time_of(std::int64_t nanoseconds) {
   return {Nanoseconds(nanoseconds)};
+}
+
+WallTime wall_time_of(const google::protobuf::Timestamp& time) {
+  constexpr std::int64_t kMostSeconds = 9'000'000'000;  // still fits in nanoseconds
+  const auto seconds = std::clamp<std::int64_t>(time.seconds(), 0, kMostSeconds);
+  return {std::chrono::seconds(seconds) + Nanoseconds(time.nanos())};
 }
 
 // None if a field that identifies the incident is missing or unknown.
@@ -81,6 +89,12 @@ std::optional<Incident> restore_incident(const v1::SavedIncident& saved) {
   }
   to.revision = from.revision();
   to.reopen_count = from.reopen_count();
+  if (from.has_acknowledgement()) {
+    const v1::Acknowledgement& said = from.acknowledgement();
+    to.acknowledgement = Acknowledgement{.time = wall_time_of(said.acknowledge_time()),
+                                         .who = safe_line(said.who(), 512),
+                                         .reason = safe_line(said.reason(), 512)};
+  }
   return to;
 }
 

@@ -159,6 +159,12 @@ v1::Incident to_proto(const Incident& incident, const ClockPair& clocks, const D
   }
   out.set_revision(incident.revision);
   out.set_reopen_count(incident.reopen_count);
+  if (incident.acknowledgement) {
+    auto& acknowledgement = *out.mutable_acknowledgement();
+    *acknowledgement.mutable_acknowledge_time() = to_proto(incident.acknowledgement->time);
+    acknowledgement.set_who(incident.acknowledgement->who);
+    acknowledgement.set_reason(incident.acknowledgement->reason);
+  }
   if (!std::holds_alternative<std::monostate>(incident.evidence)) {
     std::visit(EvidenceWriter{*out.mutable_evidence(), clocks}, incident.evidence);
   }

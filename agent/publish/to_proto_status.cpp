@@ -4,6 +4,7 @@
 #include "model/names.h"
 #include "publish/safe_line.h"
 #include "publish/to_proto.h"
+#include "publish/to_proto_limit.h"
 
 namespace hvguard::publish {
 namespace {
@@ -15,12 +16,13 @@ v1::AgentStatus agent_to_proto(const AgentFigures& agent, const TickResult& resu
   out.set_version(agent.version);
   *out.mutable_start_time() = to_proto(agent.start_time);
   out.set_epoch(agent.epoch);
-  out.set_mode(v1::AgentStatus::MODE_OBSERVE);
+  out.set_mode(to_proto(result.mode));
   out.set_tick_count(agent.tick_count);
   out.set_skipped_tick_count(agent.skipped_tick_count);
   *out.mutable_step_duration() = to_proto(agent.step_duration);
   *out.mutable_max_handler_duration() = to_proto(agent.max_handler_duration);
   out.set_reload_error(agent.reload_error);
+  out.set_reload_count(agent.reload_count);
   for (const std::uint64_t count : agent.handler_time_buckets) {
     out.add_handler_time_buckets(count);
   }

@@ -1,4 +1,5 @@
 // hvguardctl as a user runs it, end to end: exit codes, messages, JSON.
+#include <atomic>
 #include <csignal>
 
 #include <fmt/format.h>
@@ -51,6 +52,9 @@ TEST_F(CtlTest, EveryCommandWorksThroughTheGatewayAndDirectly) {
       {{"incidents"}, "panic_forecast"},
       {{"incidents", "list", "--kind", "io_stall"}, "1a2b0003"},
       {{"incidents", "show", "1a2b0001"}, "fsfreeze -u"},
+      {{"limits", "--vm", "vm01"}, "in_force"},
+      {{"why", "vm01"}, "victims still wait"},
+      {{"mode"}, "mode observe"},
       {{"version"}, "hvguardd 0.1.0"},
   };
   for (const bool direct : {false, true}) {
@@ -71,6 +75,47 @@ TEST_F(CtlTest, EveryCommandWorksThroughTheGatewayAndDirectly) {
       EXPECT_EQ(json_check(json.out), 0) << json.out;
     }
   }
+}
+
+TEST_F(CtlTest, ChangesGoThroughTheGatewayAndDirectly) {
+  ASSERT_EQ(::geteuid(), 0U) << "this test needs root: only root may change something";
+  start_both();
+  std::atomic<int> callers = 0;
+  core->on_admin([&](const v1::AdminCall& call) {
+    callers += call.has_caller() ? 1 : 0;
+    v1::AdminReply reply;
+    if (call.has_set_limit()) {
+      *reply.mutable_set_limit()->mutable_limit() = sample_limit(1, kSampleTime);
+    } else {
+      reply.mutable_set_cordon()->set_cordoned(call.set_cordon().cordoned());
+    }
+    return std::optional(reply);
+  });
+  for (const bool direct : {false, true}) {
+    std::vector<std::string> set = {"limit",
+                                    "set",
+                                    "vm01",
+                                    "read_bytes",
+                                    "40M",
+                                    "--device",
+                                    "nvme0n1",
+                                    "--for",
+                                    "10m",
+                                    "--reason",
+                                    "noisy"};
+    std::vector<std::string> cordon = {"cordon", "--reason", "disk"};
+    if (direct) {
+      set.insert(set.begin(), "--direct");
+      cordon.insert(cordon.begin(), "--direct");
+    }
+    const Answer limited = ctl(set);
+    EXPECT_EQ(limited.code, 0) << limited.err;
+    EXPECT_NE(limited.out.find("io.max rbps on 259:0 nvme0n1 of VM vm01 to 40 MiB/s"),
+              std::string::npos)
+        << limited.out;
+    EXPECT_EQ(ctl(cordon).out, "closed for new VMs\n");
+  }
+  EXPECT_EQ(callers, 2) << "only the gateway says for whom it asks";
 }
 
 TEST_F(CtlTest, TheGatewayAndTheGuardSayTheSame) {

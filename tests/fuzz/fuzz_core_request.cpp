@@ -4,10 +4,14 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "hvguard/v1/core_link.pb.h"
+#include "publish/admin_reply.h"
+#include "publish/admin_request.h"
 #include "publish/core_request.h"
 #include "publish/frame.h"
+#include "publish/journal.h"
 #include "publish/saved_state.h"
 #include "publish/spool_report.h"
 
@@ -22,7 +26,7 @@ void require(bool holds) {
 // From the spool: what is taken is bounded, safe to show, and the same when it is published.
 void check_spool(std::string_view packet) {
   using namespace hvguard::publish;
-  const auto request = parse_core_request(packet, true);
+  const auto request = parse_core_request(packet, {.may_attach = true});
   require(!request || packet.size() <= kMaxSpoolRequestBytes);
   if (!request || !request->report) {
     require(!request || request->kind != CoreRequestKind::kAttachSpool);
@@ -45,15 +49,45 @@ void check_spool(std::string_view packet) {
   require(second && second->previous_boot == record);
 }
 
+// From the gateway: what is judged is bounded and safe to log, and every refusal has its words.
+void check_admin(std::string_view packet) {
+  using namespace hvguard;
+  using namespace hvguard::publish;
+  const auto request = parse_core_request(packet, {.may_change = true, .name = "uid 1, pid 2"});
+  if (!request || !request->admin) {
+    return;
+  }
+  const Result<AdminRequest>& admin = *request->admin;
+  const auto answer = admin ? Result<AdminAnswer>(AdminAnswer{})
+                            : Result<AdminAnswer>(fail(Errc::kInvalid, admin.error().message));
+  require(packet.size() <= kMaxAdminRequestBytes);
+  if (!admin) {
+    require(!admin.error().message.empty());
+    require(encode_admin_reply(admin_error(admin.error())).size() <= 1200);
+    return;
+  }
+  require(!admin->request_id.empty() && admin->request_id.size() <= kMaxRequestIdBytes);
+  require(!admin->reason.empty() && admin->reason.size() <= kMaxAdminReasonBytes);
+  for (const char c : admin->reason + admin->who) {
+    require(static_cast<unsigned char>(c) >= 0x20);
+  }
+  if (const auto* const set = std::get_if<SetLimitAction>(&admin->action)) {
+    require(set->lease > Nanoseconds(0));
+    require(is_per_device(set->key.kind) == (set->key.device != DeviceId{}));
+  }
+  require(encode_audit(audit_record(*admin, answer)).size() < 8192);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hvguard::publish;
   const std::string_view packet(reinterpret_cast<const char*>(data), size);
-  const auto request = parse_core_request(packet, false);
+  const auto request = parse_core_request(packet, CoreSender());
   require(!request || size <= kMaxRequestBytes);
   require(!request || request->kind != CoreRequestKind::kAttachSpool);
   check_spool(packet);
+  check_admin(packet);
   if (!request) {
     require(!request.error().message.empty());
     require(encode_error(request.error().message).size() <= 1100);

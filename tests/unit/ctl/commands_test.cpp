@@ -3,55 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include "link/mirror.h"
-#include "link/queries.h"
+#include "fake_backend.h"
 #include "sample_frame.h"
 
 namespace hvguard::ctl {
 namespace {
 
 using test::kSampleTime;
-
-class FakeBackend final : public Backend {
- public:
-  FakeBackend(std::shared_ptr<const link::Mirror> mirror, std::optional<Error> error)
-      : mirror_(std::move(mirror)), error_(std::move(error)) {}
-
-  Result<v1::GetStatusResponse> get_status() override {
-    if (error_) {
-      return fail(*error_);
-    }
-    return link::get_status(*mirror_);
-  }
-  Result<v1::ListVmsResponse> list_vms(const v1::ListVmsRequest& request) override {
-    if (error_) {
-      return fail(*error_);
-    }
-    return link::list_vms(*mirror_, request);
-  }
-  Result<v1::GetVmResponse> get_vm(const v1::GetVmRequest& request) override {
-    return link::get_vm(*mirror_, request);
-  }
-  Result<v1::ListBlockedTasksResponse> list_blocked_tasks(
-      const v1::ListBlockedTasksRequest& request) override {
-    return link::list_blocked_tasks(*mirror_, request);
-  }
-  Result<v1::ListIncidentsResponse> list_incidents(
-      const v1::ListIncidentsRequest& request) override {
-    return link::list_incidents(*mirror_, request);
-  }
-  Result<v1::GetIncidentResponse> get_incident(const v1::GetIncidentRequest& request) override {
-    return link::get_incident(*mirror_, request);
-  }
-  Result<> watch_incidents(const v1::WatchIncidentsRequest& /*request*/,
-                           const OnWatched& /*on_watched*/) override {
-    return fail(Errc::kUnavailable, "the watch ended");
-  }
-
- private:
-  std::shared_ptr<const link::Mirror> mirror_;
-  std::optional<Error> error_;
-};
 
 class CommandsTest : public ::testing::Test {
  protected:

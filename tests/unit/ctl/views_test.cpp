@@ -141,5 +141,39 @@ TEST_F(ViewsTest, EveryCauseOfAHungTaskIsExplained) {
   }
 }
 
+TEST_F(ViewsTest, Limits) {
+  const auto limits = *link::list_limits(*mirror, v1::ListLimitsRequest());
+  const std::string text = limits_view(limits.limits(), style);
+  expect_golden("limits", text);
+  expect_fits(text, 100);
+  EXPECT_EQ(limits_view({}, style), "no limits\n");
+}
+
+TEST_F(ViewsTest, WhyTellsTheChainOldestFirst) {
+  WhyAnswer answer;
+  v1::GetVmRequest vm;
+  vm.set_vm("vm01");
+  answer.vm = *link::get_vm(*mirror, vm);
+  answer.decisions = *link::list_decisions(*mirror, v1::ListDecisionsRequest());
+  v1::Incident contention = test::sample_incident(7, v1::Incident::KIND_IO_CONTENTION, kSampleTime);
+  contention.mutable_acknowledgement()->set_who("uid 0, pid 17");
+  contention.mutable_acknowledgement()->set_reason("ticket 17");
+  *contention.mutable_acknowledgement()->mutable_acknowledge_time() =
+      test::timestamp({kSampleTime.since_epoch - std::chrono::seconds(5)});
+  answer.incidents = {contention};
+  const std::string text = why_view(answer, style);
+  expect_golden("why", text);
+  EXPECT_LT(text.find("began"), text.find("set io.max rbps"));
+  EXPECT_LT(text.find("set io.max rbps"), text.find("tightened"));
+}
+
+TEST_F(ViewsTest, WhyNothingIsSaidToo) {
+  WhyAnswer answer;
+  v1::GetVmRequest vm;
+  vm.set_vm("vm02");
+  answer.vm = *link::get_vm(*mirror, vm);
+  expect_golden("why-nothing", why_view(answer, style));
+}
+
 }  // namespace
 }  // namespace hvguard::ctl

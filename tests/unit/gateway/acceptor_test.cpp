@@ -69,6 +69,11 @@ class AcceptorTest : public ::testing::Test {
     return std::chrono::seconds(used.tv_sec) + Nanoseconds(used.tv_nsec);
   }
 
+  void drop_taken() {
+    const std::lock_guard guard(mutex);
+    taken.clear();
+  }
+
   std::size_t taken_count() {
     const std::lock_guard guard(mutex);
     return taken.size();
@@ -186,6 +191,20 @@ TEST_F(AcceptorTest, OnlyOneGatewayServesASocket) {
   const auto second = listen_on(path, std::nullopt);
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message.find("another hvguard-gateway"), std::string::npos);
+}
+
+TEST_F(AcceptorTest, KnowsTheProcessesOfRoot) {
+  ASSERT_EQ(::geteuid(), 0U) << "this test needs root, to be it";
+  start({});
+  EXPECT_TRUE(acceptor->root_pids().empty());
+  {
+    const UniqueFd first = connect();
+    const UniqueFd second = connect();
+    ASSERT_TRUE(eventually([&] { return taken_count() == 2; }));
+    EXPECT_EQ(acceptor->root_pids(), std::vector<pid_t>{::getpid()});  // once, though twice here
+  }
+  drop_taken();
+  EXPECT_TRUE(eventually([&] { return acceptor->root_pids().empty(); }));
 }
 
 }  // namespace

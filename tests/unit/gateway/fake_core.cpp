@@ -56,7 +56,7 @@ void FakeCore::run() {
 
 void FakeCore::serve(UniqueFd client) {
   pollfd ready{client.get(), POLLIN, 0};
-  std::array<char, 1024> buffer{};
+  std::array<char, 8192> buffer{};
   v1::CoreRequest request;
   if (::poll(&ready, 1, 1000) <= 0) {
     return;
@@ -70,6 +70,17 @@ void FakeCore::serve(UniqueFd client) {
     return;
   }
   const std::lock_guard lock(mutex_);
+  if (request.has_admin()) {
+    auto reply = on_admin_ ? on_admin_(request.admin()) : std::nullopt;
+    if (reply) {
+      v1::CorePacket packet;
+      *packet.mutable_admin_reply() = std::move(*reply);
+      send_all(client.get(), {packet.SerializeAsString()});
+    } else {
+      unanswered_.push_back(std::move(client));
+    }
+    return;
+  }
   send_all(client.get(), packets_);
   if (request.has_subscribe_frames()) {
     subscribers_.push_back(std::move(client));
@@ -88,6 +99,11 @@ void FakeCore::tell(const link::Frame& frame) {
 void FakeCore::tell_packets(const std::vector<std::string>& packets) {
   const std::lock_guard lock(mutex_);
   std::erase_if(subscribers_, [&](const UniqueFd& fd) { return !send_all(fd.get(), packets); });
+}
+
+void FakeCore::on_admin(OnAdmin answer) {
+  const std::lock_guard lock(mutex_);
+  on_admin_ = std::move(answer);
 }
 
 std::size_t FakeCore::subscriber_count() {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,6 +26,9 @@ class FakeCore {
   void tell(const link::Frame& frame);
   // Sends these packets to all subscribers, whatever they are.
   void tell_packets(const std::vector<std::string>& packets);
+  // How requests to change something are answered; none: not at all, and the connection stays open.
+  using OnAdmin = std::function<std::optional<v1::AdminReply>(const v1::AdminCall&)>;
+  void on_admin(OnAdmin answer);
   // How many have subscribed and are still there.
   [[nodiscard]] std::size_t subscriber_count();
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -38,6 +43,8 @@ class FakeCore {
   std::mutex mutex_;
   std::vector<std::string> packets_;
   std::vector<UniqueFd> subscribers_;
+  std::vector<UniqueFd> unanswered_;
+  OnAdmin on_admin_;
   std::thread thread_;
 };
 

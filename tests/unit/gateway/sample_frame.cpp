@@ -216,6 +216,9 @@ void fill_status(v1::Status& status, const link::Frame& frame, WallTime now) {
   counts.set_killable_task_count(1);
   counts.set_critical_incident_count(1);
   counts.set_warning_incident_count(4);
+  counts.set_limit_in_force_count(1);
+  counts.set_dry_run_limit_count(1);
+  counts.set_failed_limit_count(1);
   *status.mutable_observe_time() = timestamp(earlier(now, milliseconds(400)));
 }
 
@@ -289,6 +292,78 @@ v1::Incident sample_incident(int number, v1::Incident::Kind kind, WallTime now) 
   return incident;
 }
 
+v1::Limit sample_limit(int number, WallTime now) {
+  v1::Limit limit;
+  limit.set_vm_id(sample_vm(1, now).vm_id());
+  limit.set_vm_name("vm01");
+  if (number != 3) {
+    limit.set_kind(number == 2   ? v1::Limit::KIND_READ_OPERATIONS
+                   : number == 4 ? v1::Limit::KIND_WRITE_BYTES
+                                 : v1::Limit::KIND_READ_BYTES);
+    limit.mutable_device()->set_major(259);
+    limit.mutable_device()->set_name("nvme0n1");
+  }
+  limit.set_value(number == 2 ? 400 : std::uint64_t{40} << 20);
+  *limit.mutable_since_time() = timestamp(earlier(now, seconds(20)));
+  limit.set_lever(v1::Limit::LEVER_SYSTEMD);
+  switch (number) {
+    case 1:
+      limit.set_origin(v1::Limit::ORIGIN_GUARD_RULE);
+      limit.set_reason("83 % of the device's time, a fair share is 20 %");
+      limit.set_incident_id("1a2b0007");
+      *limit.mutable_expire_time() = timestamp(earlier(now, -seconds(58)));
+      limit.set_in_kernel_value(limit.value());
+      limit.set_state(v1::Limit::STATE_IN_FORCE);
+      break;
+    case 2:
+      limit.set_origin(v1::Limit::ORIGIN_BASELINE);
+      limit.set_dry_run(true);
+      limit.set_reason("class small");
+      limit.set_state(v1::Limit::STATE_DRY_RUN);
+      limit.clear_since_time();
+      limit.clear_lever();
+      break;
+    case 3:
+      limit.set_kind(v1::Limit::KIND_MEMORY_HIGH);
+      limit.set_value(std::uint64_t{5} << 30);
+      limit.set_origin(v1::Limit::ORIGIN_OPERATOR);
+      limit.set_reason("leak, ticket 17");
+      *limit.mutable_expire_time() = timestamp(earlier(now, -std::chrono::hours(2)));
+      limit.set_state(v1::Limit::STATE_FAILED);
+      limit.set_failed_attempt_count(3);
+      limit.set_detail("systemd did not answer within 2 s: `systemctl status`");
+      break;
+    default:
+      limit.clear_value();
+      limit.set_in_kernel_value(std::uint64_t{10} << 20);
+      limit.set_state(v1::Limit::STATE_FOREIGN);
+      limit.set_detail("someone set 10 MiB/s: hvguard leaves it alone");
+  }
+  return limit;
+}
+
+v1::Decision sample_decision(int number, WallTime now) {
+  v1::Decision decision;
+  decision.set_sequence(static_cast<std::uint64_t>(number) + 4);
+  decision.set_vm_id(sample_vm(1, now).vm_id());
+  decision.set_vm_name("vm01");
+  decision.set_incident_id("1a2b0007");
+  decision.set_kind(v1::Limit::KIND_READ_BYTES);
+  decision.mutable_device()->set_major(259);
+  decision.mutable_device()->set_name("nvme0n1");
+  *decision.mutable_decide_time() = timestamp(earlier(now, seconds(40 - 10 * number)));
+  decision.set_step(static_cast<v1::Decision::Step>(number));
+  decision.set_value(std::uint64_t{160} << (20 - number));
+  decision.set_reason("victims still wait");
+  if (number == 3) {
+    decision.set_step(v1::Decision::STEP_REFUSED);
+    decision.set_value(std::uint64_t{8} << 20);
+    decision.set_reason("the floor is 16 MiB/s");
+    decision.set_repeat_count(12);
+  }
+  return decision;
+}
+
 link::Frame sample_frame(std::uint64_t tick, WallTime now, int vm_count) {
   link::Frame frame;
   frame.epoch = 7;
@@ -299,6 +374,12 @@ link::Frame sample_frame(std::uint64_t tick, WallTime now, int vm_count) {
   frame.blocked_tasks = {sample_task(0, now), sample_task(1, now)};
   for (int kind = v1::Incident::KIND_HUNG_TASK; kind <= v1::Incident::Kind_MAX; ++kind) {
     frame.incidents.push_back(sample_incident(kind, static_cast<v1::Incident::Kind>(kind), now));
+  }
+  for (int number = 1; number <= 4; ++number) {
+    frame.limits.push_back(sample_limit(number, now));
+  }
+  for (int number = 1; number <= 3; ++number) {
+    frame.decisions.push_back(sample_decision(number, now));
   }
   fill_status(frame.status, frame, now);
   return frame;
@@ -323,6 +404,12 @@ std::vector<std::string> to_packets(const link::Frame& frame, int items_per_part
   }
   for (const v1::Incident& incident : frame.incidents) {
     *next_part().add_incidents() = incident;
+  }
+  for (const v1::Limit& limit : frame.limits) {
+    *next_part().add_limits() = limit;
+  }
+  for (const v1::Decision& decision : frame.decisions) {
+    *next_part().add_decisions() = decision;
   }
   std::vector<std::string> packets;
   for (std::size_t i = 0; i < parts.size(); ++i) {

@@ -22,7 +22,13 @@ inline constexpr std::size_t kSampleIncidents = v1::Incident::Kind_MAX;
 [[nodiscard]] v1::BlockedTask sample_task(int number, WallTime now);
 [[nodiscard]] v1::Incident sample_incident(int number, v1::Incident::Kind kind, WallTime now);
 
-// vm01 … with two disks each, one hard and one killable task, one incident of each kind.
+// Of vm01: number 1 in force by a guard rule, 2 only said, 3 failed by an operator, 4 foreign.
+[[nodiscard]] v1::Limit sample_limit(int number, WallTime now);
+// Of vm01 and its io_contention: number 1 set, 2 tightened, 3 refused again and again.
+[[nodiscard]] v1::Decision sample_decision(int number, WallTime now);
+
+// vm01 … with two disks each, one hard and one killable task, one incident of each kind,
+// four limits and three decisions.
 [[nodiscard]] link::Frame sample_frame(std::uint64_t tick, WallTime now, int vm_count = 3);
 
 // As hvguardd sends it: serialized CorePackets, items_per_part items each.

@@ -92,5 +92,20 @@ TEST(Audit, ASourceThatIsUnknownIsNoNews) {
   EXPECT_TRUE(t.journald.messages().empty());
 }
 
+TEST(Audit, ManyDecisionsOfOneMomentAreBoundedAndTheRestCounted) {
+  Audited t;
+  const VmId vm{7, {}, {}};
+  Decision decision;
+  decision.vm = vm;
+  decision.reason = "r";
+  publish::Labels labels;
+  labels.vms[vm] = "web01";
+  t.audit.decisions({decision}, labels);
+  EXPECT_EQ(t.journald.messages(), Messages{"set of VM web01: r"});
+  // The fake journald's queue is short: what does not fit is dropped and counted, as ever.
+  t.audit.decisions(std::vector<Decision>(kMaxDecisionRecords + 50, decision), labels);
+  EXPECT_EQ(t.journald.messages().size() + t.audit.dropped_count(), kMaxDecisionRecords + 1);
+}
+
 }  // namespace
 }  // namespace hvguard::guard

@@ -1,9 +1,12 @@
 #include "guard/publisher.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "../support/fake_journald.h"
 #include "publish/frame.h"
@@ -42,9 +45,37 @@ class PublisherTest : public testing::Test {
       result.incidents.push_back(change.incident);
     }
     result.changes = std::move(changes);
+    result.decisions = decisions_;
     publisher_->publish(result, true, HandlerTimes{}, boot_time_now());
   }
 
+  // The first packet that answers this request.
+  v1::CorePacket ask(const v1::CoreRequest& request) {
+    const UniqueFd client(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string socket = path_ + "/core.sock";
+    std::memcpy(address.sun_path, socket.data(), socket.size());
+    EXPECT_EQ(::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
+              0);
+    const std::string bytes = request.SerializeAsString();
+    EXPECT_GT(::send(client.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), 0);
+    std::string buffer(publish::kMaxPacketBytes, '\0');
+    v1::CorePacket packet;
+    const BootTime start = boot_time_now();
+    while (boot_time_now() - start < std::chrono::seconds(20)) {
+      sd_event_run(event_, 1000);
+      const ssize_t size = ::recv(client.get(), buffer.data(), buffer.size(), 0);
+      if (size > 0) {
+        EXPECT_TRUE(packet.ParseFromArray(buffer.data(), static_cast<int>(size)));
+        return packet;
+      }
+    }
+    ADD_FAILURE() << "no answer";
+    return packet;
+  }
+
+  std::vector<Decision> decisions_;  // of each tick
   tests::FakeJournald journald_;
   std::string path_;
   DirFd folder_;
@@ -85,6 +116,61 @@ TEST_F(PublisherTest, AFolderThatVanishedStopsNothing) {
   tick(1);
   tick(2);
   EXPECT_EQ(publisher_->figures().tick_count, 2U);
+}
+
+TEST_F(PublisherTest, DecisionsAreRecordedOnceAndRemembered) {
+  Decision decision;
+  decision.step = DecisionStep::kRefused;
+  decision.reason = "the floor is 16 MiB/s";
+  decisions_ = {decision};
+  tick(1);
+  tick(2);
+  EXPECT_EQ(journald_.messages(), std::vector<std::string>{"refused: the floor is 16 MiB/s"});
+  decisions_.clear();
+  tick(3);
+  v1::CoreRequest request;
+  request.set_protocol_version(1);
+  request.mutable_get_frame();
+  const v1::FramePart part = ask(request).frame_part();
+  ASSERT_EQ(part.decisions_size(), 1);
+  EXPECT_EQ(part.decisions(0).repeat_count(), 1U);
+}
+
+TEST_F(PublisherTest, RequestsAreJudgedRecordedAndAnswered) {
+  publisher_->on_admin([](const AdminRequest& request) -> Result<AdminAnswer> {
+    if (request.reason == "bad") {
+      return fail(Errc::kDenied, "the mode is observe");
+    }
+    return AdminAnswer{.limits = {},
+                       .mode = LimitMode::kDryRun,
+                       .cordoned = {},
+                       .incident = {},
+                       .note = "until the next start"};
+  });
+  v1::CoreRequest request;
+  request.set_protocol_version(1);
+  auto& mode = *request.mutable_admin()->mutable_set_mode();
+  mode.set_request_id("r1");
+  mode.set_reason("first week");
+  mode.set_mode(v1::AgentStatus::MODE_DRY_RUN);
+  const v1::AdminReply done = ask(request).admin_reply();
+  EXPECT_EQ(done.set_mode().mode(), v1::AgentStatus::MODE_DRY_RUN);
+  EXPECT_EQ(done.set_mode().note(), "until the next start");
+  mode.set_reason("bad");
+  EXPECT_EQ(ask(request).admin_reply().error().message(), "the mode is observe");
+  const auto records = journald_.messages();
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_NE(records[0].find("asked to set mode dry_run (first week): until the next start"),
+            std::string::npos)
+      << records[0];
+  EXPECT_NE(records[1].find("refused: the mode is observe"), std::string::npos) << records[1];
+}
+
+TEST_F(PublisherTest, ReloadsAreCountedHoweverTheyEnd) {
+  publisher_->set_reload_error("no such key");
+  publisher_->set_reload_error("");
+  EXPECT_EQ(publisher_->figures().reload_count, 2U);
+  EXPECT_EQ(publisher_->figures().reload_error, "");
 }
 
 TEST(StatusLine, CountsWhatASysadminAsksFirst) {

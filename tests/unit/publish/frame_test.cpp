@@ -63,7 +63,15 @@ TEST(Frame, SplitAndReassembledIsTheSame) {
     for (std::size_t i = up_to(50); i > 0; --i) {
       content.incidents.emplace_back().set_summary(std::string(up_to(1 << up_to(12)), 'i'));
     }
+    for (std::size_t i = up_to(1000); i > 0; --i) {
+      content.limits.emplace_back().set_reason(std::string(up_to(512), 'l'));
+    }
+    for (std::size_t i = up_to(256); i > 0; --i) {
+      content.decisions.emplace_back().set_reason(std::string(up_to(512), 'd'));
+    }
     *expected.mutable_status() = content.status;
+    expected.mutable_limits()->Assign(content.limits.begin(), content.limits.end());
+    expected.mutable_decisions()->Assign(content.decisions.begin(), content.decisions.end());
     expected.mutable_vms()->Assign(content.vms.begin(), content.vms.end());
     expected.mutable_blocked_tasks()->Assign(content.blocked_tasks.begin(),
                                              content.blocked_tasks.end());

@@ -23,8 +23,10 @@ std::vector<Incident> two_incidents() {
   open.detect_time = {Nanoseconds(12)};
   open.revision = 5;
   open.reopen_count = 2;
+  open.acknowledgement = Acknowledgement{{std::chrono::seconds(99)}, "uid 0, pid 17", "ticket 17"};
   Incident over = open;
   over.id = "a2";
+  over.acknowledgement.reset();
   over.subject = {"host", "host", {}, {}};
   over.state = IncidentState::kResolved;
   over.decide_time = BootTime{Nanoseconds(13)};
@@ -49,6 +51,7 @@ void expect_same(const Incident& a, const Incident& b) {
   EXPECT_EQ(a.resolve_time, b.resolve_time);
   EXPECT_EQ(a.revision, b.revision);
   EXPECT_EQ(a.reopen_count, b.reopen_count);
+  EXPECT_EQ(a.acknowledgement, b.acknowledgement);
 }
 
 TEST(SavedState, RestoredIsWhatWasSaved) {
