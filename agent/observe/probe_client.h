@@ -1,22 +1,16 @@
 // ProbeClient: the sampler's side of one hvguard-probe process. Sampler thread only; no function
 // waits. One request is under way at a time, the others queue; whoever is stuck at its deadline is
-// killed with SIGKILL, and the next request gets a new process. The process is started by a
-// thread of its own, since posix_spawn waits until the executable has been read from what may be a
-// dead disk.
+// killed with SIGKILL, and the next request gets a new process.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <sys/types.h>
-
-#include "base/fd.h"
+#include "base/helper_process.h"
 #include "base/ids.h"
 #include "base/time.h"
 #include "observe/probe_protocol.h"
@@ -24,8 +18,6 @@
 namespace hvguard::observe {
 
 inline constexpr std::size_t kMaxProbeQueue = 4096;
-// Killed probes that the kernel has not let go of; with more of them no new one is started.
-inline constexpr std::size_t kMaxUndeadProbes = 4;
 
 // What became of one request. Fields stay absent for stages that were not reached.
 struct ProbeResult {
@@ -53,10 +45,7 @@ struct ActiveProbe {
 class ProbeClient {
  public:
   // Starts nothing yet. An empty path makes every request fail.
-  ProbeClient(ProbeKind kind, std::string probe_path, std::string root);
-  ~ProbeClient();
-  ProbeClient(const ProbeClient&) = delete;
-  ProbeClient& operator=(const ProbeClient&) = delete;
+  ProbeClient(ProbeKind kind, std::string probe_path, const std::string& root);
 
   // False if the queue is full.
   bool request(Pid tgid, std::string unit);
@@ -67,36 +56,26 @@ class ProbeClient {
   [[nodiscard]] std::vector<ProbeResult> run(BootTime now, Nanoseconds timeout);
 
   // Socket to poll for reading; -1 if no probe runs. May change with each run().
-  [[nodiscard]] int fd() const { return socket_.get(); }
+  [[nodiscard]] int fd() const { return process_.fd(); }
   [[nodiscard]] std::optional<BootTime> next_deadline() const;
   [[nodiscard]] std::size_t queue_size() const { return queue_.size(); }
   [[nodiscard]] std::uint64_t killed_count() const { return killed_count_; }
   // Why no probe can be started; empty if one can.
-  [[nodiscard]] const std::string& start_error() const { return start_error_; }
+  [[nodiscard]] const std::string& start_error() const { return process_.error(); }
 
  private:
-  struct Spawn;  // shared with the thread that starts the process
-
-  bool start_process();
-  void end_process();
-  void reap();
   void send_next(BootTime now, Nanoseconds timeout, std::vector<ProbeResult>& results);
   void read_answers(std::vector<ProbeResult>& results);
   void take(const ProbeAnswer& answer);
   void finish_active(std::string error, bool timed_out, std::vector<ProbeResult>& results);
 
   ProbeKind kind_;
-  std::string probe_path_;
-  std::string root_;
-  std::shared_ptr<Spawn> spawn_;
-  UniqueFd socket_;
+  HelperProcess process_;
   std::deque<ProbeRequest> queue_;
   std::optional<ActiveProbe> active_;
-  std::vector<pid_t> undead_;
   std::vector<char> buffer_;
   std::uint64_t next_id_ = 1;
   std::uint64_t killed_count_ = 0;
-  std::string start_error_;
 };
 
 }  // namespace hvguard::observe

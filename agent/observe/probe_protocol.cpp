@@ -1,68 +1,11 @@
 #include "observe/probe_protocol.h"
 
-#include <cstring>
-#include <type_traits>
+#include "base/message_codec.h"
 
 namespace hvguard::observe {
-namespace {
-
-class Writer {
- public:
-  template <class T>
-  void number(T value) {
-    static_assert(std::is_trivially_copyable_v<T>);
-    const auto at = bytes_.size();
-    bytes_.resize(at + sizeof value);
-    std::memcpy(bytes_.data() + at, &value, sizeof value);
-  }
-  void text(std::string_view value, std::size_t max_bytes) {
-    value = value.substr(0, max_bytes);
-    number(static_cast<std::uint32_t>(value.size()));
-    bytes_ += value;
-  }
-  std::string take() { return std::move(bytes_); }
-
- private:
-  std::string bytes_;
-};
-
-// Once anything is missing, failed() stays true and values are empty.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
-
-  template <class T>
-  T number() {
-    T value{};
-    if (failed_ || rest_.size() < sizeof value) {
-      failed_ = true;
-      return value;
-    }
-    rest_.copy(reinterpret_cast<char*>(&value), sizeof value);
-    rest_.remove_prefix(sizeof value);
-    return value;
-  }
-  std::string text() {
-    const auto size = number<std::uint32_t>();
-    if (failed_ || rest_.size() < size) {
-      failed_ = true;
-      return {};
-    }
-    std::string value(rest_.substr(0, size));
-    rest_.remove_prefix(size);
-    return value;
-  }
-  [[nodiscard]] bool complete() const { return !failed_ && rest_.empty(); }
-
- private:
-  std::string_view rest_;
-  bool failed_ = false;
-};
-
-}  // namespace
 
 std::string encode(const ProbeRequest& request) {
-  Writer writer;
+  MessageWriter writer;
   writer.number(request.id);
   writer.number(request.tgid);
   writer.text(request.unit, kMaxProbeTextBytes);
@@ -70,7 +13,7 @@ std::string encode(const ProbeRequest& request) {
 }
 
 std::string encode(const ProbeAnswer& answer) {
-  Writer writer;
+  MessageWriter writer;
   writer.number(answer.id);
   writer.number(static_cast<std::uint32_t>(answer.stage));
   writer.number(answer.number);
@@ -86,7 +29,7 @@ std::string encode(const ProbeAnswer& answer) {
 }
 
 Result<ProbeRequest> decode_request(std::string_view message) {
-  Reader reader(message);
+  MessageReader reader(message);
   ProbeRequest request;
   request.id = reader.number<std::uint64_t>();
   request.tgid = reader.number<Pid>();
@@ -98,7 +41,7 @@ Result<ProbeRequest> decode_request(std::string_view message) {
 }
 
 Result<ProbeAnswer> decode_answer(std::string_view message) {
-  Reader reader(message);
+  MessageReader reader(message);
   ProbeAnswer answer;
   answer.id = reader.number<std::uint64_t>();
   const auto stage = reader.number<std::uint32_t>();

@@ -8,12 +8,13 @@
 #include <string>
 #include <string_view>
 
+#include "base/helper_process.h"
 #include "base/ids.h"
 #include "base/result.h"
 
 namespace hvguard::observe {
 
-inline constexpr int kProbeSocketFd = 3;
+inline constexpr int kProbeSocketFd = kHelperSocketFd;
 inline constexpr std::size_t kMaxCommandLineBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kMaxProbeTextBytes = 4096;  // each other text
 inline constexpr std::size_t kMaxProbeMessageBytes = kMaxCommandLineBytes + 512;
