@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What the finished programs link: hvguardd, hvguard-spool and hvguard-probe carry no gRPC, TLS or name service,
+"""What the finished programs link: hvguardd, hvguard-spool, hvguard-probe and hvguard-limits carry no gRPC, TLS or name service,
 and all are hardened (PIE, full RELRO, no executable stack).
 
 linkage.py PROGRAM…"""
@@ -12,6 +12,7 @@ import sys
 FORBIDDEN = {
     "hvguardd": re.compile(r"lib(grpc|gpr|ssl|crypto|cares|absl|address_sorting|re2|upb|curl|nss)"),
     "hvguard-spool": re.compile(r"lib(grpc|gpr|ssl|crypto|cares|absl|address_sorting|re2|upb|curl|nss)"),
+    "hvguard-limits": re.compile(r"lib(grpc|gpr|ssl|crypto|cares|absl|protobuf|re2|upb|curl|nss)"),
     "hvguard-probe": re.compile(r"lib(grpc|gpr|ssl|crypto|cares|absl|protobuf|re2|upb|curl|nss)"),
 }
 
