@@ -43,6 +43,7 @@ def stuck_var(story):
 def stuck_root(story):
     """The root disk hangs for 60 s, and then with nothing of it in the page cache: ticks go on."""
     observer = Observer(story, "root stuck")
+    cgroup = observer.guard.daemon.cgroup()
     lock_memory()
     observer.measure_calm()
     with StuckRoot() as root:
@@ -50,7 +51,7 @@ def stuck_root(story):
         reader = Victim(read_directly, "/usr/bin/qemu-system-x86_64")
         observer.watch(STUCK_SECONDS, gateway=True)
         incident_tells_of(observer.guard)
-        root.forget_pages()
+        root.forget_pages(cgroup)
         observer.called = "root stuck, cold"
         observer.watch(COLD_SECONDS, gateway=False)
         expect(writer.is_stuck(), "a write to / ended: the disk was not stuck")

@@ -47,7 +47,7 @@ class StuckRoot:
 
     Its file system is frozen, so that writers wait. Its IO is throttled to 2 bytes a second for all
     that systemd started, PID 1 included, so that readers wait too, where the page cache does not
-    have what they want. cold: the page cache has nothing of what is not in use.
+    have what they want.
     """
 
     # system.slice has this case too.
@@ -73,9 +73,14 @@ class StuckRoot:
         for path in self.limits:
             path.write_text(f"{self.device} {words}")
 
-    def forget_pages(self):
-        """Drops what the page cache holds of files that nobody has mapped and locked."""
+    def forget_pages(self, *cgroups):
+        """Drops what the page cache holds of files that nobody has mapped; of these cgroups' also
+        what is mapped, unless it is locked."""
         pathlib.Path("/proc/sys/vm/drop_caches").write_text("1")
+        for cgroup in cgroups:
+            # It never has that much to give.
+            with contextlib.suppress(BlockingIOError):
+                (cgroup / "memory.reclaim").write_text("1G")
 
     def __exit__(self, *_):
         self.limit("max")
