@@ -9,7 +9,8 @@ std::variant<CommandLine, Farewell> parse_options(int argc, const char* const* a
   DaemonOptions& options = line.daemon;
   options = {.config_path = std::string(config::kDefaultPath),
              .runtime_folder = std::string(kDefaultRuntimeFolder),
-             .probe_path = HVGUARD_PROBE_PATH};
+             .probe_path = HVGUARD_PROBE_PATH,
+             .limits_path = HVGUARD_LIMITS_PATH};
   CLI::App app("Guards the host of KVM virtual machines: sees VMs, their disk IO and stuck tasks.");
   app.name("hvguardd");
   app.set_version_flag("--version", "hvguardd " HVGUARD_VERSION);
@@ -21,6 +22,9 @@ std::variant<CommandLine, Farewell> parse_options(int argc, const char* const* a
       ->type_name("DIR")
       ->capture_default_str();
   app.add_option("--probe", options.probe_path, "Helper that reads what can block")
+      ->type_name("FILE")
+      ->capture_default_str();
+  app.add_option("--limits", options.limits_path, "Helper that sets and gives back limits")
       ->type_name("FILE")
       ->capture_default_str();
   app.footer(

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <utility>
+#include <variant>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -16,7 +17,9 @@ namespace {
 
 constexpr int kLateIntervals = 3;
 constexpr auto kStopDeadline = std::chrono::milliseconds(1900);
-constexpr auto kSamplerStopDeadline = std::chrono::seconds(1);
+constexpr auto kSamplerStopDeadline = std::chrono::milliseconds(900);
+// Until all limits are given back; what is left then is the restorer's.
+constexpr auto kReleaseDeadline = std::chrono::milliseconds(900);
 
 publish::AuditRecord plain_record(publish::AuditKind kind,
                                   publish::Priority priority,
@@ -31,13 +34,15 @@ Daemon::Daemon(DaemonOptions options,
                EventLoop loop,
                RuntimeFolder folder,
                std::shared_ptr<Inbox> inbox,
-               Outlets outlets)
+               Outlets outlets,
+               std::unique_ptr<enforce::Enforcer> enforcer)
     : options_(std::move(options)),
       config_(config),
       loop_(std::move(loop)),
       folder_(std::move(folder)),
       inbox_(std::move(inbox)),
       pipeline_(config, read_own_place()),
+      enforcer_(std::move(enforcer)),
       publisher_(std::move(outlets.publisher)),
       config_reader_(inbox_, options_.config_path) {
   pipeline_.restore(std::move(outlets.restored));
@@ -62,12 +67,21 @@ Result<std::unique_ptr<Daemon>> Daemon::create(DaemonOptions options, const Read
   if (!outlets) {
     return fail(std::move(outlets).error());
   }
+  auto enforcer = enforce::Enforcer::create(loop->get(),
+                                            {.helper_path = options.limits_path,
+                                             .runtime_folder = options.runtime_folder,
+                                             .cgroup_root = read_cgroup_mount(),
+                                             .boot_id = outlets->boot_id});
+  if (!enforcer) {
+    return fail(std::move(enforcer).error());
+  }
   return std::unique_ptr<Daemon>(new Daemon(std::move(options),
                                             config.loaded.config,
                                             *std::move(loop),
                                             *std::move(folder),
                                             *std::move(inbox),
-                                            *std::move(outlets)));
+                                            *std::move(outlets),
+                                            *std::move(enforcer)));
 }
 
 Result<> Daemon::watch_inbox() {
@@ -109,9 +123,12 @@ Result<Ending> Daemon::run() {
   if (auto watched = watch_inbox(); !watched) {
     return fail(std::move(watched).error());
   }
-  publisher_->audit().record(plain_record(publish::AuditKind::kStarted,
-                                          publish::Priority::kInfo,
-                                          "hvguardd " HVGUARD_VERSION " started, observing only"));
+  publisher_->audit().record(
+      plain_record(publish::AuditKind::kStarted,
+                   publish::Priority::kInfo,
+                   fmt::format("hvguardd " HVGUARD_VERSION " started, mode {}",
+                               to_string(config_.policy.mode))));
+  publisher_->on_admin([this](const AdminRequest& request) { return on_request(request); });
   if (auto started = start_sampler(); !started) {
     return fail(std::move(started).error());
   }
@@ -137,7 +154,7 @@ void Daemon::on_snapshot(std::shared_ptr<const Snapshot> snapshot) {
   if (std::exchange(late_, false)) {
     spdlog::info("readings come again");
   }
-  finish(pipeline_.step(std::move(snapshot)), true, start);
+  finish(pipeline_.step(std::move(snapshot), enforcer_->outcomes()), true, start);
 }
 
 // Without readings the loop is of no use for long: the watchdog is left to restart it. Not so while
@@ -163,6 +180,7 @@ void Daemon::on_late_check() {
 }
 
 void Daemon::finish(const TickResult& result, bool fresh, BootTime step_start) {
+  enforce(result, step_start);
   publisher_->publish(result, fresh, loop_.handler_times(), step_start);
   status_ = status_line(result);
   if (!fresh) {
@@ -172,6 +190,37 @@ void Daemon::finish(const TickResult& result, bool fresh, BootTime step_start) {
     service_manager_.ready(status_);
   }
   service_manager_.alive(status_);
+}
+
+void Daemon::enforce(const TickResult& result, BootTime now) {
+  static const std::vector<VmReading> kNone;
+  enforcer_->tick(result.mode,
+                  result.limits,
+                  result.snapshot ? result.snapshot->vms : kNone,
+                  config_.policy.safety.allow_cgroupfs_fallback,
+                  now);
+}
+
+void Daemon::release_limits() {
+  const BootTime until = boot_time_now() + kReleaseDeadline;
+  enforcer_->release_all(boot_time_now());
+  while (!enforcer_->idle() && boot_time_now() < until) {
+    loop_.run_once(std::chrono::milliseconds(20));
+    enforcer_->run(boot_time_now());
+  }
+  if (!enforcer_->idle()) {
+    spdlog::warn("not all limits are given back yet: hvguard-limits goes on with it");
+  }
+}
+
+Result<AdminAnswer> Daemon::on_request(const AdminRequest& request) {
+  if (!std::holds_alternative<ReloadConfigAction>(request.action)) {
+    return pipeline_.request(request);
+  }
+  if (!request.validate_only) {
+    reload();
+  }
+  return AdminAnswer();
 }
 
 void Daemon::reload() {
@@ -225,6 +274,7 @@ void Daemon::refuse_reload(const std::string& why) {
 
 Ending Daemon::stop(int exit_code) {
   exit_after(kStopDeadline, exit_code);
+  release_limits();
   Ending ending{.exit_code = exit_code, .thread_left_behind = config_reader_.busy()};
   if (!sampler_->stop(kSamplerStopDeadline)) {
     const observe::Breadcrumb crumb = sampler_->breadcrumb();

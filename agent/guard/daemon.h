@@ -1,11 +1,12 @@
-// hvguardd: wires sampler → inbox → pipeline → publisher, and tells the service manager.
-// Main thread, which is the loop.
+// hvguardd: wires sampler → inbox → pipeline → enforcer and publisher, and tells the service
+// manager. Main thread, which is the loop.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include "decide/pipeline.h"
+#include "enforce/enforcer.h"
 #include "guard/config_reader.h"
 #include "guard/event_loop.h"
 #include "guard/inbox.h"
@@ -21,6 +22,7 @@ struct DaemonOptions {
   std::string config_path;
   std::string runtime_folder;  // core.sock moves with it, unless the configuration names a path
   std::string probe_path;
+  std::string limits_path;  // of hvguard-limits
 };
 
 struct Ending {
@@ -46,13 +48,17 @@ class Daemon {
          EventLoop loop,
          RuntimeFolder folder,
          std::shared_ptr<Inbox> inbox,
-         Outlets outlets);
+         Outlets outlets,
+         std::unique_ptr<enforce::Enforcer> enforcer);
   Result<> watch_inbox();
   Result<> start_sampler();
   void on_signal(int signal);
   void on_snapshot(std::shared_ptr<const Snapshot> snapshot);
   void on_late_check();
   void finish(const TickResult& result, bool fresh, BootTime step_start);
+  void enforce(const TickResult& result, BootTime now);
+  void release_limits();
+  Result<AdminAnswer> on_request(const AdminRequest& request);
   void reload();
   void apply(ReadConfig config);
   void refuse_reload(const std::string& why);
@@ -65,6 +71,7 @@ class Daemon {
   ServiceManager service_manager_;
   std::shared_ptr<Inbox> inbox_;
   Pipeline pipeline_;
+  std::unique_ptr<enforce::Enforcer> enforcer_;
   std::unique_ptr<Publisher> publisher_;
   ConfigReader config_reader_;
   std::unique_ptr<observe::Sampler> sampler_;

@@ -41,6 +41,11 @@ Result<int> EventLoop::run() {
   return *exit_code_;
 }
 
+void EventLoop::run_once(Nanoseconds timeout) {
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(timeout);
+  static_cast<void>(sd_event_run(event_.get(), static_cast<std::uint64_t>(microseconds.count())));
+}
+
 Result<> block_loop_signals() {
   sigset_t signals;
   sigemptyset(&signals);

@@ -23,6 +23,8 @@ class EventLoop {
   // Runs handlers one at a time until exit() is called; gives its code.
   Result<int> run();
   void exit(int code) { exit_code_ = code; }
+  // After run(): one handler, if one is ready within the time.
+  void run_once(Nanoseconds timeout);
 
   [[nodiscard]] const HandlerTimes& handler_times() const { return handler_times_; }
 

@@ -72,7 +72,8 @@ Result<Outlets> open_outlets(sd_event* event,
                                              std::move(state_file),
                                              *boot_id,
                                              next_epoch(restored.epoch)),
-                 std::move(restored.incidents)};
+                 std::move(restored.incidents),
+                 *boot_id};
 }
 
 }  // namespace hvguard::guard

@@ -16,6 +16,7 @@ namespace hvguard::guard {
 struct Outlets {
   std::unique_ptr<Publisher> publisher;
   std::vector<Incident> restored;  // for Pipeline::restore()
+  BootId boot_id;
 };
 
 [[nodiscard]] Result<Outlets> open_outlets(sd_event* event,

@@ -132,7 +132,8 @@ Result<std::string> receive_packet(int fd, BootTime deadline, int wake_fd) {
       return fail(ready.error());
     }
     if (*ready == Readiness::kWoken) {
-      return fail(Errc::kUnavailable, "this program is stopping: the request may be done all the same");
+      return fail(Errc::kUnavailable,
+                  "this program is stopping: the request may be done all the same");
     }
     if (*ready == Readiness::kTimedOut) {
       return fail(Errc::kTimeout,
