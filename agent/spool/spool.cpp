@@ -20,7 +20,9 @@ namespace {
 
 constexpr Nanoseconds kConnectTimeout = std::chrono::seconds(2);
 constexpr Nanoseconds kRetryAfter = std::chrono::seconds(2);
+// For systemd's answer at the end, before the mark and after it.
 constexpr Nanoseconds kBusTimeout = std::chrono::seconds(1);
+constexpr Nanoseconds kSecondBusTimeout = std::chrono::seconds(2);
 // Thirty of hvguardd's slowest ticks.
 constexpr Nanoseconds kSilenceLimit = std::chrono::seconds(30);
 // The record is at most a minute older than the end; the file system's clock is coarse besides.
@@ -135,15 +137,26 @@ void Spool::run() {
     }
     wait_until(boot_time_now() + kRetryAfter);
   }
+  write_last_mark();
+}
+
+void Spool::write_last_mark() {
   // Asked first, so that a clean shutdown is known as one even where the disk is slow.
-  const auto system_stops = system_is_stopping(boot_time_now() + kBusTimeout);
-  if (!system_stops) {
-    log_line(Level::kWarning,
-             fmt::format("whether the host is being shut down is not known: {}",
-                         system_stops.error().message));
+  const auto at_once = system_is_stopping(boot_time_now() + kBusTimeout);
+  if (at_once) {
+    write(*at_once ? v1::BootRecord::STATE_SHUTDOWN : v1::BootRecord::STATE_STOPPED);
+    return;
   }
-  write(system_stops.value_or(false) ? v1::BootRecord::STATE_SHUTDOWN
-                                     : v1::BootRecord::STATE_STOPPED);
+  // PID 1 of a busy host has much to do when it shuts down. The mark that says less stands by then.
+  write(v1::BootRecord::STATE_STOPPED);
+  const auto later = system_is_stopping(boot_time_now() + kSecondBusTimeout);
+  if (!later) {
+    log_line(
+        Level::kWarning,
+        fmt::format("whether the host is being shut down is not known: {}", later.error().message));
+  } else if (*later) {
+    write(v1::BootRecord::STATE_SHUTDOWN);
+  }
 }
 
 // Until hvguardd goes, the process shall end, or there is something else to report.

@@ -31,6 +31,7 @@ class Spool {
         recorder_(std::move(recorder)) {}
 
   void serve(link::CoreConnection& connection);
+  void write_last_mark();
   void write(v1::BootRecord::State state);
   void write_if_due();
   void wait_until(BootTime deadline);

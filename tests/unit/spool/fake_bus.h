@@ -12,8 +12,9 @@ namespace hvguard::test {
 
 class FakeBus {
  public:
-  // An empty state: takes connections, and never says a word.
-  FakeBus(const std::string& socket_path, std::string system_state);
+  // Takes connections, and never says a word to the first `silent_count` of them; with an empty
+  // state to none.
+  FakeBus(const std::string& socket_path, std::string system_state, std::size_t silent_count = 0);
   ~FakeBus();
   FakeBus(const FakeBus&) = delete;
   FakeBus& operator=(const FakeBus&) = delete;
@@ -23,6 +24,7 @@ class FakeBus {
   void talk(int fd);
 
   std::string state_;
+  std::size_t silent_count_;
   UniqueFd listener_;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
