@@ -161,6 +161,7 @@ class Rule {
     limited.limit = limit;
     limited.too_much = now;
     limited.raised = false;
+    limited.taken_back_count += takes_back ? 1 : 0;
     if (is_new) {
       limited.before = most_of(user.reads, kLeastReadRate);
     }
@@ -193,14 +194,14 @@ class Rule {
       const bool far_from_trouble =
           is_less_in_both(limited.limit, scaled(limited.too_much, config_.back_ratio));
       if (input_.now - *limited.calm_since <
-          (far_from_trouble ? config_.quick_calm_for : config_.calm_for)) {
+          (far_from_trouble ? config_.quick_calm_for : careful_calm_for(limited))) {
         ++at;
         continue;
       }
       limited.calm_since = input_.now;
       limited.raised = true;
-      limited.limit.bytes += config_.raise_ratio * limited.before.bytes;
-      limited.limit.operations += config_.raise_ratio * limited.before.operations;
+      limited.limit.bytes += config_.raise_ratio * limited.too_much.bytes;
+      limited.limit.operations += config_.raise_ratio * limited.too_much.operations;
       if (is_less_in_both(limited.before, limited.limit)) {
         at = remove(id, device, at);
       } else {
@@ -208,6 +209,11 @@ class Rule {
         ++at;
       }
     }
+  }
+
+  // Doubled with each raise that was too much, up to eightfold.
+  [[nodiscard]] Nanoseconds careful_calm_for(const LimitedVm& limited) const {
+    return config_.calm_for * (1 << std::min(limited.taken_back_count, 3U));
   }
 
   void remove_unused(const DeviceTrouble& trouble, LimitedDevice& device) {

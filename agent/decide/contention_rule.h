@@ -27,7 +27,7 @@ namespace hvguard {
 struct ContentionRuleConfig {
   double cut_ratio = 0.5;     // of the measured rate
   double back_ratio = 0.8;    // of the limit, when a raise was too much
-  double raise_ratio = 0.1;   // of the rate before the first cut
+  double raise_ratio = 0.1;   // of what was too much last
   double unused_ratio = 0.8;  // of the limit; less demand than this does not need it
   Nanoseconds settle = std::chrono::seconds(2);  // from a cut until its effect is judged
   // From a raise until the next: quick up to back_ratio of what was too much last, then careful.
@@ -102,6 +102,7 @@ struct LimitedVm {
   ReadRate before;                     // measured at the first cut
   ReadRate too_much;                   // with which others suffered last
   bool raised = false;                 // since the last cut
+  std::uint32_t taken_back_count = 0;  // raises that were too much: each makes the next ones rarer
   std::optional<BootTime> calm_since;  // or since the last raise
   std::optional<BootTime> unused_since;
   bool is_dry_run = false;

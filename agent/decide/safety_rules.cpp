@@ -154,7 +154,9 @@ Answer lease_runs(const SafetyWorld& world, Wish& wish) {
   }
   if (wish.asked->origin == LimitOrigin::kGuardRule) {
     const bool open = world.is_open(wish.asked->incident_id);
-    const bool held = wish.held != nullptr && wish.held->origin == LimitOrigin::kGuardRule;
+    // Of the same incident: another one's lease is not its own.
+    const bool held = wish.held != nullptr && wish.held->origin == LimitOrigin::kGuardRule &&
+                      wish.held->incident_id == wish.asked->incident_id;
     if (open && world.is_fresh()) {
       wish.expire_time = now + world.config().lease;
     } else if (held) {

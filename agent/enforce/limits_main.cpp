@@ -71,11 +71,11 @@ int main(int argc, char** argv) {
   app.add_option("--wait", wait_seconds, "restore: for a hvguardd that is ending, in seconds")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  app.fallthrough();  // inherited by those that follow: options may stand after the subcommand
   const auto* restore = app.add_subcommand("restore", "Put all earlier values back, now");
   const auto* watch = app.add_subcommand("watch", "Do it when hvguardd is gone (it starts this)");
   app.add_subcommand("serve", "Read and write for hvguardd (it starts this)");
   app.require_subcommand(1);
-  app.fallthrough();
   if (const auto farewell = hvguard::read_options(app, argc, argv)) {
     return hvguard::say(*farewell);
   }

@@ -61,7 +61,7 @@ def main():
         answer = next(reflection(iter([b"\x3a\x01*"]), timeout=5))
         expect("reflection", b"hvguard.v1.AgentService" in answer, True)
 
-        for path in (agent + "SetLimit", "/hvguard.v1.AdminService/SetLimit", "/x/y"):
+        for path in (agent + "SetLimit", "/hvguard.v1.AdminService/StopVm", "/x/y"):
             try:
                 raw(channel, path)
                 sys.exit(f"{path} was answered")

@@ -74,7 +74,7 @@ def key_faults(name, text, keys, definition):
     sections = {}
     table = ""
     for line in text.splitlines():
-        heading = re.match(r"^#* ?\[(\w+)\]\s*$", line)
+        heading = re.match(r"^#* ?\[{1,2}(\w+)\]{1,2}\s*$", line)
         if heading:
             table = heading.group(1)
         sections.setdefault(table, []).append(line)
@@ -119,7 +119,7 @@ def main():
     checked += len(keys)
     escaped = (pages / "hvguard.toml.5.scd").read_text().replace("\\_", "_")
     faults += key_faults("packaging/man/hvguard.toml.5.scd", escaped, keys,
-                         lambda key: rf"^\*{key}\*")
+                         lambda key: rf"^\*(?:\w+\*, \*)*{key}\*")
     faults += key_faults("packaging/hvguard.toml", (ROOT / "packaging/hvguard.toml").read_text(), keys,
                          lambda key: rf"^#?\s*{key}\s*=")
     for page in sorted(pages.glob("*.scd")):

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 // rapidcheck's gtest.h needs gtest's before it.
 #include <rapidcheck/gtest.h>

@@ -135,6 +135,7 @@ void check_lease(const RandomWorld& world, const Limits& before, const Limit& li
   if (!world.is_open(limit.incident_id) || !world.is_fresh()) {
     const auto old = before.find(limit.key);
     RC_ASSERT((old != before.end() && old->second.origin == LimitOrigin::kGuardRule));
+    RC_ASSERT(old->second.incident_id == limit.incident_id);
     RC_ASSERT(old->second.expire_time == limit.expire_time);  // not renewed
   }
 }
@@ -306,7 +307,7 @@ RC_GTEST_PROP(Safety, GivesTheSameForItsOwnOutput, ()) {
     world.input.wanted = first.limits;
     const SafeLimits second = make_safe(world.config, state, world.input);
     RC_ASSERT((second.limits == first.limits));
-    RC_ASSERT(second.decisions.empty() || second.decisions[0].step == DecisionStep::kRefused);
+    RC_ASSERT((second.decisions.empty() || second.decisions[0].step == DecisionStep::kRefused));
     world.input.wanted = wanted;
   }
 }
@@ -320,7 +321,14 @@ RC_GTEST_PROP(Safety, DoesNotDependOnTheOrderAndSaysARefusalOnce, ()) {
     const SafeLimits out = make_safe(world.config, state, world.input);
     std::reverse(world.input.wanted.begin(), world.input.wanted.end());
     RC_ASSERT((make_safe(world.config, other, world.input).limits == out.limits));
+    // Asked again: nothing changes. A wish may meet another rule now that something else holds.
+    const SafeLimits again = make_safe(world.config, state, world.input);
+    RC_ASSERT((again.limits == out.limits));
+    for (const Decision& decision : again.decisions) {
+      RC_ASSERT(decision.step == DecisionStep::kRefused);
+    }
     RC_ASSERT(make_safe(world.config, state, world.input).decisions.empty());
+    RC_ASSERT((make_safe(world.config, other, world.input).limits == out.limits));
   }
 }
 

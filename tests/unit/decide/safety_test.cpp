@@ -67,7 +67,7 @@ TEST(SafetyFloor, TooLowIsRaisedAndSaid) {
   ASSERT_EQ(story.last.limits.size(), 2U);
   EXPECT_EQ(story.last.limits[0].value, 16 * kMega);
   EXPECT_EQ(story.last.limits[1].value, 200U);
-  EXPECT_EQ(story.steps(), "set set refused refused");
+  ASSERT_EQ(story.steps(), "set set refused refused");
   EXPECT_EQ(story.last.decisions[2].value, 1 * kMega);
 }
 
@@ -157,6 +157,16 @@ TEST(SafetyLease, AnOpenIncidentRenewsIt) {
   story.tick({cut});
   EXPECT_EQ(story.steps(), "refused");
   EXPECT_EQ(story.reason(), "no open incident calls for it");
+}
+
+TEST(SafetyLease, AnotherIncidentsLeaseIsNotItsOwn) {
+  SafetyStory story;
+  story.tick({story.cut(1, 50 * kMega)});
+  Limit stray = story.cut(1, 30 * kMega);
+  stray.incident_id = "";
+  story.tick({story.cut(1, 50 * kMega), stray});
+  EXPECT_EQ(story.value(), 50 * kMega);
+  EXPECT_EQ(story.steps(), "refused");
 }
 
 TEST(SafetyLease, OldDataDoNotRenewIt) {
@@ -272,6 +282,16 @@ TEST(SafetyCgroup, ProtectedUnitsGetNothingProtectedVmsTheirClass) {
   EXPECT_EQ(story.value(), 500U);
 }
 
+TEST(SafetyStopping, WhatIsGoneHasNoLimitWhoeverStillWantsOne) {
+  SafetyStory story;
+  const Limit weight = SafetyStory::limit(1, LimitKind::kIoWeight, 50);
+  story.tick({weight});
+  story.snapshot.vms.erase(story.snapshot.vms.begin());
+  story.tick({weight});
+  EXPECT_EQ(story.steps(), "removed");
+  EXPECT_EQ(story.reason(), "the VM is gone");
+}
+
 TEST(SafetyStopping, AllGoesAtOnceAndNothingComesBack) {
   SafetyStory story;
   const std::vector<Limit> wanted = {story.cut(1, 50 * kMega),
@@ -297,9 +317,11 @@ TEST(SafetyStopping, AllGoesAtOnceAndNothingComesBack) {
 TEST(SafetyWrite, OnlyWhereItIsAllowedAndNoJournalIsShared) {
   SafetyStory story;
   const Limit write = SafetyStory::limit(1, LimitKind::kWriteBytes, 50 * kMega);
+  story.input.devices_without_shared_journal = {kDisk};
   story.tick({write});
   EXPECT_TRUE(story.last.limits.empty());
   story.config.allow_write_limits = true;
+  story.input.devices_without_shared_journal = {};
   story.tick({write});
   EXPECT_TRUE(story.last.limits.empty()) << "whose journal is on it is not known";
   story.input.devices_without_shared_journal = {kOtherDisk};

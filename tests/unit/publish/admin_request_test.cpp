@@ -181,10 +181,17 @@ TEST(AdminRequest, ReasonsAreSafeToShow) {
   EXPECT_EQ(admin_request_from_proto(call, "")->reason, "a\\x1b[31m\\x0aPRIORITY=0");
 }
 
+Limit limit_on_tasks(std::string reason) {
+  Limit limit;
+  limit.key = {.vm = kVm, .kind = LimitKind::kPidsMax, .device = {}};
+  limit.reason = std::move(reason);
+  return limit;
+}
+
 TEST(AdminReply, HasTheResponseOfItsMethod) {
   const auto request = admin_request_from_proto(release_limit(), "").value();
   AdminAnswer answer;
-  answer.limits.resize(kMaxAnsweredLimits + 6, Limit{.key = {kVm, LimitKind::kPidsMax, {}}});
+  answer.limits.resize(kMaxAnsweredLimits + 6, limit_on_tasks(""));
   answer.note = "n";
   const v1::AdminReply reply = admin_reply(request, answer, 0, {}, {});
   ASSERT_TRUE(reply.has_release_limit());
@@ -196,8 +203,7 @@ TEST(AdminReply, HasTheResponseOfItsMethod) {
 TEST(AdminReply, FitsAPacketWhateverTheAnswer) {
   const auto request = admin_request_from_proto(release_limit(), "").value();
   AdminAnswer answer;
-  answer.limits.resize(
-      200, Limit{.key = {kVm, LimitKind::kPidsMax, {}}, .reason = std::string(100'000, 'x')});
+  answer.limits.resize(200, limit_on_tasks(std::string(100'000, 'x')));
   answer.note = std::string(100'000, 'n');
   EXPECT_LE(encode_admin_reply(admin_reply(request, answer, 0, {}, {})).size(), kMaxPacketBytes);
 }
