@@ -254,8 +254,10 @@ class Decoder {
         text != nullptr && field.cpp_type() == FieldDescriptor::CPPTYPE_UINT64) {
       return fmt::format("\"{}\"", shown(text->get()));
     }
-    if (const auto number = node.value<std::int64_t>(); node.is_integer() && number) {
-      return fmt::format("{}", *number);
+    // Not value<std::int64_t>(), which converts a fraction too, and one of 1e32 to nobody knows
+    // what.
+    if (const auto* number = node.as_integer()) {
+      return fmt::format("{}", number->get());
     }
     if (const toml::array* list = node.as_array(); list != nullptr && !list->empty()) {
       return "a list with other things in it";

@@ -45,6 +45,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"DurationAsNumber",
                 "[hung_task]\nopen_after = 10\n",
                 {"f.toml:2:14: 'open_after' in [hung_task] must be text in quotes; this is 10"}},
+        BadFile{"DurationAsHugeFraction",
+                "[hung_task]\nopen_after = 1e32\n",
+                {"f.toml:2:14: 'open_after' in [hung_task] must be text in quotes; this is a "
+                 "fraction"}},
         BadFile{"FlagAsText",
                 "[sampler]\nuse_bpf = \"yes\"\n",
                 {"f.toml:2:11: 'use_bpf' in [sampler] must be true or false, without quotes; this "
