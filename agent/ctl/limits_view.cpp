@@ -100,7 +100,9 @@ std::string admin_view(const v1::AdminReply& reply, bool validate_only, const St
     }
     case v1::AdminReply::kReleaseLimit: {
       const auto& answer = reply.release_limit();
-      std::string text = fmt::format("{}{} limits go", would, answer.limit_count());
+      std::string text = answer.limit_count() == 1
+                             ? would + "1 limit goes"
+                             : fmt::format("{}{} limits go", would, answer.limit_count());
       if (!answer.limits().empty()) {
         text += "\n" + limits_view(answer.limits(), style);
         text.pop_back();

@@ -106,10 +106,14 @@ std::string release_text(const v1::Limit& limit, const std::string& vm) {
                          printable(limit.incident_id()),
                          until(limit, " unless renewed"));
     case v1::Limit::ORIGIN_OPERATOR:
-      return fmt::format("`hvguardctl limit release {} {} --reason …`{}",
-                         vm,
-                         limit_kind_name(limit.kind()),
-                         until(limit, ""));
+      return fmt::format(
+          "`hvguardctl limit release {} {}{} --reason …`{}",
+          vm,
+          limit_kind_name(limit.kind()),
+          limit.has_device()
+              ? fmt::format(" --device {}:{}", limit.device().major(), limit.device().minor())
+              : "",
+          until(limit, ""));
     case v1::Limit::ORIGIN_CONTROL_PLANE:
       return "the control plane" + until(limit, " unless renewed");
     default:
@@ -159,11 +163,14 @@ std::string why_view(const WhyAnswer& answer, const Style& style) {
   });
 
   const auto& limits = answer.vm.limits();
-  std::string out = painted(limits.empty() ? fmt::format("VM {}: nothing limits it", vm)
-                                           : fmt::format("VM {}: {} limits", vm, limits.size()),
-                            Tone::kStrong,
-                            style) +
-                    "\n\n" + painted("What happened", Tone::kStrong, style) + "\n";
+  std::string out =
+      painted(
+          limits.empty()
+              ? fmt::format("VM {}: nothing limits it", vm)
+              : fmt::format("VM {}: {} limit{}", vm, limits.size(), limits.size() == 1 ? "" : "s"),
+          Tone::kStrong,
+          style) +
+      "\n\n" + painted("What happened", Tone::kStrong, style) + "\n";
   for (const Event& event : events) {
     out += fmt::format("{}  {}\n", clock_text(event.time), event.text);
   }

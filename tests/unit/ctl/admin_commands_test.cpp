@@ -162,7 +162,7 @@ TEST_F(AdminCommandsTest, ReleaseShowsWhatGoes) {
   options.reason = "over";
   EXPECT_EQ(run_command(options), kExitOk) << err;
   EXPECT_EQ(asked.release_limit().kind(), v1::Limit::KIND_UNSPECIFIED);
-  EXPECT_TRUE(out.starts_with("1 limits go\nVM ")) << out;
+  EXPECT_TRUE(out.starts_with("1 limit goes\nVM ")) << out;
 }
 
 TEST_F(AdminCommandsTest, ModeCordonAndAck) {
