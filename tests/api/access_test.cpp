@@ -1,5 +1,6 @@
 // Who may connect, how many, and what a stranger gets.
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 
@@ -40,11 +41,12 @@ class AccessTest : public GatewayTest {
         std::chrono::milliseconds(milliseconds));
   }
 
-  int ctl_as(uid_t uid, std::string& err) const {
-    Process ctl({HVGUARD_CTL_PROGRAM, "--socket", socket_path(), "status"},
-                "",
-                dir.file("ctl.err"),
-                {uid, std::nullopt, {}});
+  int ctl_as(uid_t uid,
+             std::string& err,
+             const std::vector<std::string>& words = {"status"}) const {
+    std::vector<std::string> command = {HVGUARD_CTL_PROGRAM, "--socket", socket_path()};
+    command.insert(command.end(), words.begin(), words.end());
+    Process ctl(command, "", dir.file("ctl.err"), {uid, std::nullopt, {}});
     const auto code = ctl.wait(std::chrono::seconds(10));
     err = read_whole_file(dir.file("ctl.err"));
     return code.value_or(-1);
@@ -72,6 +74,24 @@ TEST_F(AccessTest, AMemberOfTheViewerGroupReads) {
   start_both({"--viewer-group", "65534"});  // nobody's own group
   std::string err;
   EXPECT_EQ(ctl_as(kNobody, err), 0) << err;
+}
+
+TEST_F(AccessTest, AMemberOfTheViewerGroupChangesNothing) {
+  if (::geteuid() != 0) {
+    FAIL() << "run as root: another user is needed";
+  }
+  start_both({"--viewer-group", "65534"});
+  std::atomic<int> asked = 0;
+  core->on_admin([&](const v1::AdminCall&) {
+    ++asked;
+    return std::optional(v1::AdminReply());
+  });
+  std::string err;
+  EXPECT_EQ(ctl_as(kNobody, err, {"cordon", "--reason", "r"}), 5);
+  EXPECT_NE(err.find("role viewer may not call /hvguard.v1.AdminService/SetCordon"),
+            std::string::npos)
+      << err;
+  EXPECT_EQ(asked, 0);
 }
 
 TEST_F(AccessTest, TheGatewayRunsWithoutAnyRight) {

@@ -60,6 +60,7 @@ def main():
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         answer = next(reflection(iter([b"\x3a\x01*"]), timeout=5))
         expect("reflection", b"hvguard.v1.AgentService" in answer, True)
+        expect("reflection", b"hvguard.v1.AdminService" in answer, True)
 
         for path in (agent + "SetLimit", "/hvguard.v1.AdminService/StopVm", "/x/y"):
             try:
