@@ -67,7 +67,10 @@ class Judge {
       wish.value = objection.at_least;
       return true;
     }
-    if (objection.effect == Effect::kRefuse || wish.held == nullptr) {
+    // What another holds is held by that one's wish: this one would keep it beyond its lease.
+    if (objection.effect == Effect::kRefuse || wish.held == nullptr ||
+        wish.held->origin != wish.asked->origin ||
+        wish.held->incident_id != wish.asked->incident_id) {
       return false;
     }
     wish.value = wish.held->value;

@@ -76,9 +76,11 @@ enum class Obstacle {
 
 struct SafetyInput {
   BootTime now;
-  std::vector<Limit> wanted;           // from baselines, guard rules and people, in any order
-  const Snapshot* snapshot = nullptr;  // the latest; null if there is none
-  const Facts* facts = nullptr;        // of that Snapshot
+  // From baselines, guard rules and people, in any order; for a key one of each origin (of guard
+  // rules: one for each incident) and mode.
+  std::vector<Limit> wanted;
+  const Snapshot* snapshot = nullptr;                // the latest; null if there is none
+  const Facts* facts = nullptr;                      // of that Snapshot
   const std::vector<Incident>* incidents = nullptr;  // the open ones count
   std::set<VmId> protected_vms;                      // no dynamic limit
   std::set<VmId> vms_in_protected_units;             // no limit at all

@@ -20,7 +20,7 @@ namespace hvguard {
 
 enum class Effect {
   kRefuse,      // and what holds of it goes
-  kNothingNew,  // what holds stays, unless something looser is wanted
+  kNothingNew,  // what holds of the same origin stays, unless something looser is wanted
   kRaise,       // to `at_least`
 };
 

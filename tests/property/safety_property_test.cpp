@@ -195,8 +195,10 @@ class WaitersWitness {
     }
     for (const auto& [key, limit] : before) {
       if (is_io(limit) && !limit.dry_run && somebody_waits(world, key)) {
+        if (!last_seen_.contains(key) || world.input.now - last_seen_[key] >= seconds(60)) {
+          first_value_[key] = limit.value;
+        }
         last_seen_[key] = world.input.now;
-        peak_[key] = std::max(peak_[key], limit.value);
       }
     }
   }
@@ -204,12 +206,12 @@ class WaitersWitness {
  private:
   // Policy may come back to what loosening had reached, not below.
   [[nodiscard]] bool was_looser_once(const LimitKey& key, std::uint64_t value) const {
-    const auto at = peak_.find(key);
-    return at != peak_.end() && value >= 2 * at->second;
+    const auto at = first_value_.find(key);
+    return at != first_value_.end() && value >= 2 * at->second;
   }
 
   std::map<LimitKey, BootTime> last_seen_;
-  std::map<LimitKey, std::uint64_t> peak_;
+  std::map<LimitKey, std::uint64_t> first_value_;  // that was found in the way
 };
 
 // At most so many VMs, and so many changes in any minute.

@@ -2,6 +2,7 @@
 // blocked tasks, incidents, and wishes of everyone for everything, sensible or not.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -223,7 +224,14 @@ class RandomWorld {
       if (chance(90)) {
         limit.expire_time = input.now + seconds(pick(200) - 20);
       }
-      input.wanted.push_back(limit);
+      const bool is_second =
+          std::any_of(input.wanted.begin(), input.wanted.end(), [&](const Limit& other) {
+            return other.key == limit.key && other.origin == limit.origin &&
+                   other.incident_id == limit.incident_id && other.dry_run == limit.dry_run;
+          });
+      if (!is_second) {
+        input.wanted.push_back(limit);
+      }
     }
   }
 

@@ -381,6 +381,20 @@ TEST(SafetyUse, NoLimitBelowWhatIsUsed) {
   }
 }
 
+TEST(SafetyUse, AWishThatMustWaitDoesNotTakeOverWhatAnotherHolds) {
+  SafetyStory story;
+  const Limit baseline = SafetyStory::limit(1, LimitKind::kMemoryHigh, 1ULL << 29U);
+  Limit asked = story.asked(1, 2ULL << 30U, seconds(10));
+  asked.key = baseline.key;
+  for (int i = 0; i < 9; ++i) {
+    story.tick({baseline, asked});
+    ASSERT_EQ(story.last.limits.size(), 1U);
+    EXPECT_EQ(story.last.limits[0].origin, LimitOrigin::kOperator);
+  }
+  story.tick({baseline, asked});
+  EXPECT_TRUE(story.last.limits.empty()) << "its lease has ended";
+}
+
 TEST(SafetyUse, TasksAreLimitedByClassesOnlyAndNotBelowWhatRuns) {
   SafetyStory story;
   Limit asked = story.asked(1, 5000);
