@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/parse.h"
+#include "detect/device_stack.h"
 #include "detect/task_device.h"
 #include "model/names.h"
 
@@ -22,6 +23,7 @@ constexpr int kMaxLockChain = 16;
 struct Verdict {
   HungTaskCause cause = HungTaskCause::kOther;
   CauseScope scope;
+  bool throttled_by_us = false;
   BootTime root_since;  // of the task at the end of the lock chain
 };
 
@@ -47,8 +49,9 @@ class Resolver {
  public:
   Resolver(const Snapshot& snapshot,
            const std::vector<TrackedTask>& tasks,
-           const std::vector<StalledIo>& stalled)
-      : devices_(snapshot, tasks, stalled) {
+           const std::vector<StalledIo>& stalled,
+           const std::vector<LimitKey>& throttles)
+      : devices_(snapshot, tasks, stalled), stack_(snapshot.devices), throttles_(throttles) {
     by_tid_.reserve(tasks.size());
     for (const TrackedTask& task : tasks) {
       by_tid_.emplace(task.task->id.tid, &task);
@@ -96,6 +99,7 @@ class Resolver {
       case HungTaskCause::kSuspendedDm: {
         const TaskDevice found = devices_.device_of(root);
         scope.device = found.device;
+        verdict.throttled_by_us = is_throttled(root.vm, found.device);
         if (found.suspended) {
           verdict.cause = HungTaskCause::kSuspendedDm;
         }
@@ -125,7 +129,26 @@ class Resolver {
     return verdict;
   }
 
+  // A limit of the VM on the device, or on one that it is stacked with; any of its devices where
+  // that is not known. A task of no VM may wait for a throttled write that holds a journal, never
+  // for a throttled read.
+  [[nodiscard]] bool is_throttled(const std::optional<VmId>& vm,
+                                  const std::optional<DeviceId>& device) const {
+    return std::any_of(throttles_.begin(), throttles_.end(), [&](const LimitKey& limit) {
+      const bool is_write =
+          limit.kind == LimitKind::kWriteBytes || limit.kind == LimitKind::kWriteOperations;
+      if (vm ? *vm != limit.vm : !is_write) {
+        return false;
+      }
+      return !device || *device == limit.device ||
+             stack_.is_above_any(*device, std::array{limit.device}) ||
+             stack_.is_above_any(limit.device, std::array{*device});
+    });
+  }
+
   TaskDevices devices_;
+  DeviceStack stack_;
+  const std::vector<LimitKey>& throttles_;
   std::unordered_map<Pid, const TrackedTask*> by_tid_;
 };
 
@@ -235,8 +258,12 @@ std::vector<std::optional<GroupNumber>> group_by_cause(CauseGroupsState& state,
                                                        const Snapshot& snapshot,
                                                        const std::vector<TrackedTask>& tasks,
                                                        const std::vector<StalledIo>& stalled,
-                                                       Nanoseconds min_blocked) {
-  const Resolver resolver(snapshot, tasks, stalled);
+                                                       Nanoseconds min_blocked,
+                                                       const std::vector<LimitKey>& throttles) {
+  const Resolver resolver(snapshot, tasks, stalled, throttles);
+  for (auto& [number, group] : state.groups) {  // limits go, and tasks may wait all the same
+    group.throttled_by_us = false;
+  }
   const BootTime now = snapshot.tasks ? snapshot.tasks->pass_time : snapshot.boot_time;
   std::unordered_map<std::uint64_t, GroupNumber> of_wait;
   std::vector<std::optional<GroupNumber>> groups;
@@ -257,7 +284,9 @@ std::vector<std::optional<GroupNumber>> group_by_cause(CauseGroupsState& state,
       number = find_or_make(state, verdict);
       learn(state, number, verdict);
     }
-    state.groups.at(number).last_member = now;
+    CauseGroup& group = state.groups.at(number);
+    group.last_member = now;
+    group.throttled_by_us = group.throttled_by_us || verdict.throttled_by_us;
     of_wait.emplace(task.wait_number, number);
     groups.emplace_back(number);
   }

@@ -20,6 +20,7 @@
 #include "detect/blocked_tasks.h"
 #include "detect/stalled_devices.h"
 #include "model/incident.h"
+#include "model/limit.h"
 #include "model/snapshot.h"
 
 namespace hvguard {
@@ -40,6 +41,7 @@ struct CauseGroup {
   std::string key;  // of the incident's subject
   HungTaskCause cause = HungTaskCause::kOther;
   CauseScope scope;
+  bool throttled_by_us = false;    // a member waits where a limit of ours is in force
   BootTime last_member;            // when it last had one
   std::vector<std::string> stack;  // last one seen of its members: a fallback has none
 };
@@ -54,13 +56,14 @@ struct CauseGroupsState {
 };
 
 // The group of each task that has been blocked for at least `min_blocked` and counts; none for the
-// others. In the order of `tasks`.
+// others. In the order of `tasks`. `throttles`: the limits of io.max that are in force.
 [[nodiscard]] std::vector<std::optional<GroupNumber>> group_by_cause(
     CauseGroupsState& state,
     const Snapshot& snapshot,
     const std::vector<TrackedTask>& tasks,
     const std::vector<StalledIo>& stalled,
-    Nanoseconds min_blocked);
+    Nanoseconds min_blocked,
+    const std::vector<LimitKey>& throttles = {});
 
 // Takes the keys of restored incidents up again, so that the same trouble keeps its identity over a
 // restart of the daemon. Keys that do not read are left out.

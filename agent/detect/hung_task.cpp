@@ -110,7 +110,9 @@ void fill_lock(HungTaskEvidence& evidence, const Group& group, const Names& name
 
 HungTaskEvidence make_evidence(const Group& group, const Names& names) {
   HungTaskEvidence evidence;
-  evidence.cause = group.cause->cause;
+  const bool ours =
+      group.cause->throttled_by_us && group.cause->cause != HungTaskCause::kSuspendedDm;
+  evidence.cause = ours ? HungTaskCause::kThrottledByUs : group.cause->cause;
   evidence.task_count = static_cast<std::uint32_t>(group.tasks.size());
   for (const TrackedTask* task : group.tasks) {
     if (evidence.members.size() < kMaxIncidentMembers) {
@@ -218,8 +220,10 @@ std::vector<Finding> detect_hung_tasks(const HungTaskConfig& config,
                                        CauseGroupsState& state,
                                        const Snapshot& snapshot,
                                        const std::vector<TrackedTask>& tasks,
-                                       const std::vector<StalledIo>& stalled) {
-  const auto numbers = group_by_cause(state, snapshot, tasks, stalled, config.open_after);
+                                       const std::vector<StalledIo>& stalled,
+                                       const std::vector<LimitKey>& throttles) {
+  const auto numbers =
+      group_by_cause(state, snapshot, tasks, stalled, config.open_after, throttles);
   std::map<GroupNumber, Group> groups;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (numbers[i]) {

@@ -18,7 +18,8 @@ namespace hvguard {
                                                      CauseGroupsState& state,
                                                      const Snapshot& snapshot,
                                                      const std::vector<TrackedTask>& tasks,
-                                                     const std::vector<StalledIo>& stalled);
+                                                     const std::vector<StalledIo>& stalled,
+                                                     const std::vector<LimitKey>& throttles = {});
 
 // What an incident says of one task.
 [[nodiscard]] HungTaskMember incident_member(const TrackedTask& task);

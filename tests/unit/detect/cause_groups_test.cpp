@@ -24,6 +24,7 @@ class HungTasks {
  public:
   Host host;
   std::map<Pid, VmId> vm_of;
+  std::vector<LimitKey> throttles;
 
   std::vector<Finding> after(int seconds_later) {
     host.advance(seconds(seconds_later));
@@ -35,7 +36,7 @@ class HungTasks {
     }
     const auto stalled = find_stalled_io(stalled_, *snapshot_);
     const auto tasks = track_blocked_tasks(tasks_, *snapshot_, facts);
-    return detect_hung_tasks(HungTaskConfig(), groups_, *snapshot_, tasks, stalled);
+    return detect_hung_tasks(HungTaskConfig(), groups_, *snapshot_, tasks, stalled, throttles);
   }
   CauseGroupsState& groups() { return groups_; }
 
@@ -125,6 +126,34 @@ TEST(CauseGroups, TheJournalThreadNamesTheDeviceForItsWaiters) {
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].subject.device, (DeviceId{8, 0}));
   EXPECT_EQ(evidence(found[0]).cause, HungTaskCause::kBlockIo);
+}
+
+TEST(CauseGroups, AVmWithALimitOfOursMayWaitForThat) {
+  HungTasks hung;
+  const VmId throttled = hung.host.add_vm("web01", 4711);
+  const VmId other = hung.host.add_vm("web02", 4712);
+  hung.host.block(7, BlockedClass::kHard, kIo);
+  hung.vm_of[7] = throttled;
+  hung.throttles = {{.vm = other, .kind = LimitKind::kReadBytes, .device = {8, 0}}};
+  const auto found = hung.after(10);
+  EXPECT_EQ(evidence(found.at(0)).cause, HungTaskCause::kBlockIo);
+  hung.throttles = {{.vm = throttled, .kind = LimitKind::kReadBytes, .device = {8, 0}}};
+  const auto limited = hung.after(1);
+  EXPECT_EQ(evidence(limited.at(0)).cause, HungTaskCause::kThrottledByUs);
+  EXPECT_EQ(limited[0].subject.key, found[0].subject.key);
+  hung.throttles.clear();
+  EXPECT_EQ(evidence(hung.after(1).at(0)).cause, HungTaskCause::kBlockIo)
+      << "the limit is gone, and the task still waits";
+}
+
+TEST(CauseGroups, AHostsTaskMayWaitForAThrottledWriteOnly) {
+  HungTasks hung;
+  const VmId vm = hung.host.add_vm("web01", 4711);
+  hung.host.block(7, BlockedClass::kHard, kJournal);
+  hung.throttles = {{.vm = vm, .kind = LimitKind::kReadBytes, .device = {8, 0}}};
+  EXPECT_EQ(evidence(hung.after(10).at(0)).cause, HungTaskCause::kFilesystemJournal);
+  hung.throttles = {{.vm = vm, .kind = LimitKind::kWriteBytes, .device = {8, 0}}};
+  EXPECT_EQ(evidence(hung.after(1).at(0)).cause, HungTaskCause::kThrottledByUs);
 }
 
 TEST(CauseGroups, AUserProcessCannotNameADevice) {
