@@ -15,14 +15,23 @@ using lab::Direction;
 
 class BpfBlockIo : public testing::Test {
  protected:
-  // The VM's reading once `io` has run as a VM that is known by its process.
+  // The VM's reading once `io` has run as a VM that is known by its process. Some kernels run no
+  // tracing program for a completion that interrupts process 1 (what becomes of such a request:
+  // block_io_missed_test). Then one is still in flight although the process has ended, and `io`
+  // runs once more.
   std::optional<BlockIoReading> run_as_vm(const std::function<void()>& io) {
-    Manager manager(io);
-    const VmId vm = manager.id();
-    EXPECT_TRUE(reader_.set_vm(vm, IoAttribution::kSubmitter, {}));
-    EXPECT_EQ(manager.run(), 0);
-    auto reading = reading_of(reader_, vm, device_.id());
-    reader_.drop_vm(vm);
+    std::optional<BlockIoReading> reading;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      Manager manager(io);
+      const VmId vm = manager.id();
+      EXPECT_TRUE(reader_.set_vm(vm, IoAttribution::kSubmitter, {}));
+      EXPECT_EQ(manager.run(), 0);
+      reading = reading_of(reader_, vm, device_.id());
+      reader_.drop_vm(vm);
+      if (!reading || reading->in_flight_count == std::optional<std::uint64_t>(0)) {
+        break;
+      }
+    }
     return reading;
   }
 
