@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -53,6 +54,25 @@ int ended_with(pid_t pid) {
   ::waitpid(pid, &status, 0);
   return status;
 }
+
+// A process that does not outlive the test, however that ends.
+class Killed {
+ public:
+  explicit Killed(pid_t pid) : pid_(pid) {}
+  ~Killed() { kill(); }
+  Killed(const Killed&) = delete;
+  Killed& operator=(const Killed&) = delete;
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  void kill() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ended_with(std::exchange(pid_, -1));
+    }
+  }
+
+ private:
+  pid_t pid_;
+};
 
 class RestorerTest : public testing::Test {
  protected:
@@ -112,15 +132,14 @@ TEST_F(RestorerTest, AfterSixtyKillsAtRandomMomentsNothingIsLeft) {
   std::mt19937 random(4711);
   int limited = 0;
   for (unsigned round = 0; round < 60; ++round) {
-    const pid_t guard = start_guard(round);
-    ASSERT_GT(guard, 0);
+    Killed guard(start_guard(round));
+    ASSERT_GT(guard.pid(), 0);
     if (round % 4 != 0) {  // else it is killed while it starts
       ASSERT_TRUE(wait_for(60s, [this] { return !is_baseline(); })) << round;
       ++limited;
     }
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 30'000));
-    ::kill(guard, SIGKILL);
-    ended_with(guard);
+    guard.kill();
     EXPECT_TRUE(wait_for(60s, [this] { return is_baseline() && !fixture_.has_journal(); }))
         << "round " << round;
     // No writer and no restorer is left: nothing comes after.
@@ -132,14 +151,13 @@ TEST_F(RestorerTest, AfterSixtyKillsAtRandomMomentsNothingIsLeft) {
 }
 
 TEST_F(RestorerTest, ByHandItTakesTheLimitsBackFromAGuardThatHangs) {
-  const pid_t guard = start_guard(1);
+  Killed guard(start_guard(1));
   ASSERT_TRUE(wait_for(60s, [this] { return !is_baseline(); }));
-  ::kill(guard, SIGSTOP);
+  ::kill(guard.pid(), SIGSTOP);
   // A write that was under way is the helper's: it is done before the helper waits for the next.
   EXPECT_TRUE(wait_for(60s, [this] { return restore_by_hand() == 0 && is_baseline(); }));
   EXPECT_TRUE(fixture_.has_journal()) << "that is the guard's";
-  ::kill(guard, SIGKILL);
-  ended_with(guard);
+  guard.kill();
   EXPECT_TRUE(wait_for(60s, [this] { return is_baseline() && !fixture_.has_journal(); }));
 }
 
