@@ -70,6 +70,7 @@ TEST_F(CtlTest, EveryCommandWorksThroughTheGatewayAndDirectly) {
       EXPECT_EQ(table.err, "");
       EXPECT_EQ(table.out.find('\x1b'), std::string::npos) << "colour in a pipe";
       arguments.insert(arguments.begin(), "--json");
+      tell();
       const Answer json = ctl(arguments);
       EXPECT_EQ(json.code, 0) << command[0] << json.err;
       EXPECT_EQ(json_check(json.out), 0) << json.out;
